@@ -1,1 +1,17 @@
-//! pipelines
+//! What a pipeline is, what runs next, and what the programs say to each other.
+//!
+//! Pure: no clock, file, environment, network or randomness. Values in, values out, so every rule
+//! is tested as a table and the whole as a seeded simulation.
+
+pub mod deploy;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod limits;
+pub mod log;
+pub mod names;
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod timestamp;
+pub mod wire;

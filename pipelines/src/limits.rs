@@ -1,0 +1,54 @@
+//! Every bound of the system, with its reason. A new bound belongs here.
+
+use std::time::Duration;
+
+/// Largest webhook body, in bytes: GitHub's own cap is 25 MB.
+pub const WEBHOOK_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// Largest pipeline file, in bytes.
+pub const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Most pipeline files read from `.seaworthy/` at one commit.
+pub const FILES_MAX: usize = 50;
+/// Most jobs of a pipeline.
+pub const JOBS_MAX: usize = 500;
+/// Most steps of a job.
+pub const STEPS_MAX: usize = 200;
+/// Most needs of a job.
+pub const NEEDS_MAX: usize = 64;
+/// Deepest nesting of a pipeline file.
+pub const DEPTH_MAX: usize = 32;
+/// Most problems reported for one file: more help nobody.
+pub const PROBLEMS_MAX: usize = 100;
+/// How long a runner holds a job without being heard from.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a runner renews its lease.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Longest wait of one claim call.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(25);
+/// Between TERM and KILL when a step is stopped.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// A job without `timeout`.
+pub const JOB_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60 * 60);
+/// The longest `timeout`.
+pub const JOB_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a deploy is taken over from a lost runner before a person is asked.
+pub const DEPLOY_TAKEOVERS_MAX: u32 = 5;
+/// Largest log of one attempt, in bytes; what comes after is dropped, and the log says so.
+pub const LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Longest line kept whole in a log, in bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Largest body of one log call, in bytes.
+pub const LOG_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Lines of a log chunk as pages show and cache it.
+pub const LOG_CHUNK_LINES: usize = 500;
+/// Largest single output of a job, in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// Largest report a runner may send, in bytes: a release bundle is the largest part.
+pub const REPORT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Success of a rollout is watched this long for restarts, unless `verify.bake` says otherwise.
+pub const BAKE_DEFAULT: Duration = Duration::from_secs(10);
+/// A rollout that makes no progress for this long is late, and then failed.
+pub const ROLLOUT_DEADLINE_DEFAULT: Duration = Duration::from_secs(600);
+/// Memory of a step's container, in bytes.
+pub const STEP_MEMORY_BYTES: i64 = 4 * 1024 * 1024 * 1024;
+/// Processes and threads of a step's container.
+pub const STEP_PIDS: i64 = 4096;

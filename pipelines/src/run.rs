@@ -1,0 +1,177 @@
+//! A run: its jobs, and what follows from a change to one of them.
+
+use crate::job::{Changed, Job, JobEvent, Outcome, Refused, State, Status};
+use crate::names::JobName;
+
+/// A run as the state machine sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its jobs, in the plan's order. `needs` name jobs of this list, without cycles.
+    pub jobs: Vec<Job>,
+}
+
+/// What can happen to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEvent {
+    /// It begins: jobs without needs become ready. Also repairs a run found half-moved.
+    Begin,
+    /// Something happened to one job.
+    Job(JobName, JobEvent),
+    /// A person, or a newer run, wants all of it to end.
+    Stop {
+        /// Which end unfinished jobs get.
+        outcome: Outcome,
+        /// A sentence about it.
+        reason: String,
+    },
+}
+
+/// What must be done, in the same transaction, because a run moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// This job has a new state, attempt or reason: store it, record it, show it.
+    JobChanged(JobName),
+    /// This job can be claimed: wake waiting runners.
+    JobReady(JobName),
+    /// Tell the runner of this job to stop.
+    StopJob(JobName),
+    /// The run's derived state is now this: store it, tell the forge.
+    RunChanged(State),
+}
+
+impl Run {
+    /// The run's state, derived from its jobs; never stored as a second truth.
+    pub fn state(&self) -> State {
+        let has = |wanted: State| self.jobs.iter().any(|job| job.status.state() == wanted);
+        if self.jobs.iter().all(|job| job.status.state().is_final()) {
+            // The worst end names the run. What the code did wrong comes before what we did.
+            let worst = [
+                State::Failed,
+                State::TimedOut,
+                State::InfrastructureError,
+                State::Cancelled,
+                State::Superseded,
+                State::Passed,
+            ];
+            return worst
+                .into_iter()
+                .find(|state| has(*state))
+                .unwrap_or(State::Skipped);
+        }
+        let begun = |job: &Job| job.attempt > 0 || matches!(job.status, Status::Running { .. });
+        if self.jobs.iter().any(begun) {
+            State::Running
+        } else if has(State::Queued) {
+            State::Queued
+        } else {
+            State::Waiting
+        }
+    }
+
+    /// Moves the run. On `Err` nothing has changed.
+    pub fn apply(&mut self, event: RunEvent) -> Result<Vec<Effect>, Refused> {
+        let before = self.state();
+        let mut effects = Vec::new();
+        match event {
+            RunEvent::Begin => {}
+            RunEvent::Job(name, event) => self.move_job(&name, event, &mut effects)?,
+            RunEvent::Stop { outcome, reason } => {
+                let names: Vec<_> = self.jobs.iter().map(|job| job.name.clone()).collect();
+                for name in names {
+                    let event = JobEvent::Stop {
+                        outcome,
+                        reason: reason.clone(),
+                    };
+                    self.move_job(&name, event, &mut effects)?;
+                }
+            }
+        }
+        self.release(&mut effects);
+        let after = self.state();
+        if after != before {
+            effects.push(Effect::RunChanged(after));
+        }
+        Ok(effects)
+    }
+
+    /// The job of that name.
+    pub fn job(&self, name: &JobName) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == *name)
+    }
+
+    fn move_job(
+        &mut self,
+        name: &JobName,
+        event: JobEvent,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        let job = self
+            .jobs
+            .iter_mut()
+            .find(|job| job.name == *name)
+            .ok_or(Refused::Illegal)?;
+        if job.apply(event)? == Changed::Yes {
+            effects.push(Effect::JobChanged(name.clone()));
+            match &job.status {
+                Status::Queued => effects.push(Effect::JobReady(name.clone())),
+                Status::Running { stop: Some(_), .. } => {
+                    effects.push(Effect::StopJob(name.clone()));
+                }
+                Status::Waiting | Status::Running { stop: None, .. } | Status::Finished { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Readies the jobs whose needs have passed and skips those whose needs never will. A skip can
+    /// decide further jobs, so it repeats until nothing moves: at most once per job.
+    fn release(&mut self, effects: &mut Vec<Effect>) {
+        for _ in 0..=self.jobs.len() {
+            let decided: Vec<_> = self
+                .jobs
+                .iter()
+                .filter_map(|job| self.decide(job))
+                .collect();
+            if decided.is_empty() {
+                return;
+            }
+            for (name, event) in decided {
+                let moved = self.move_job(&name, event, effects);
+                assert!(moved.is_ok(), "a waiting job can be readied and skipped");
+            }
+        }
+    }
+
+    fn decide(&self, job: &Job) -> Option<(JobName, JobEvent)> {
+        if job.status != Status::Waiting {
+            return None;
+        }
+        let mut all_passed = true;
+        for need in &job.needs {
+            match self.job(need).map(|job| job.status.state()) {
+                Some(State::Passed) => {}
+                Some(state) if state.is_final() => {
+                    let reason = format!("needs `{need}`, which {}", past(state));
+                    return Some((job.name.clone(), JobEvent::Skip(reason)));
+                }
+                Some(_) | None => all_passed = false,
+            }
+        }
+        all_passed.then(|| (job.name.clone(), JobEvent::Ready))
+    }
+}
+
+fn past(state: State) -> &'static str {
+    match state {
+        State::Waiting => "is waiting",
+        State::Queued => "is queued",
+        State::Running => "is running",
+        State::Passed => "passed",
+        State::Failed => "failed",
+        State::Cancelled => "was cancelled",
+        State::Skipped => "was skipped",
+        State::TimedOut => "timed out",
+        State::InfrastructureError => "ended with an infrastructure error",
+        State::Superseded => "was superseded",
+    }
+}

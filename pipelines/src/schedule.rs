@@ -1,0 +1,71 @@
+//! Which queued job a runner gets, and why a job waits. Pure: the queue and the runners are values.
+
+use crate::event::Trust;
+use crate::ids::JobId;
+use crate::names::EnvironmentName;
+use crate::plan::JobKind;
+
+/// A job that could start now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedJob {
+    /// Which.
+    pub id: JobId,
+    /// What kind of work.
+    pub kind: JobKind,
+    /// How far its code is trusted.
+    pub trust: Trust,
+    /// The environment it changes, for a deploy.
+    pub environment: Option<EnvironmentName>,
+    /// Whether another deploy of this repository to that environment is running.
+    pub environment_busy: bool,
+}
+
+/// What a runner offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunnerOffer {
+    /// The environments it may deploy to.
+    pub environments: Vec<EnvironmentName>,
+}
+
+/// The first job of the queue (oldest first) that this runner may have.
+pub fn pick<'a>(queue: &'a [QueuedJob], runner: &RunnerOffer) -> Option<&'a QueuedJob> {
+    queue.iter().find(|job| obstacle(job, runner).is_none())
+}
+
+/// Why a queued job has not started, in words; `runners` are those now connected.
+pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
+    if runners.is_empty() {
+        return "no runner is connected".into();
+    }
+    let obstacles: Vec<_> = runners.iter().map(|runner| obstacle(job, runner)).collect();
+    match obstacles.into_iter().min() {
+        Some(Some(Obstacle::Environment)) => {
+            let name = job
+                .environment
+                .as_ref()
+                .map_or("?", EnvironmentName::as_str);
+            format!("no connected runner serves environment `{name}`")
+        }
+        Some(Some(Obstacle::Busy)) => "another deploy to this environment is running".into(),
+        Some(Some(Obstacle::Fork)) => "work of a fork may not deploy".into(),
+        Some(None) | None => "every runner that could take it is busy".into(),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Obstacle {
+    Busy,
+    Environment,
+    Fork,
+}
+
+fn obstacle(job: &QueuedJob, runner: &RunnerOffer) -> Option<Obstacle> {
+    let environment = job.environment.as_ref()?;
+    if job.trust == Trust::Fork {
+        return Some(Obstacle::Fork);
+    }
+    if !runner.environments.contains(environment) {
+        return Some(Obstacle::Environment);
+    }
+    job.environment_busy.then_some(Obstacle::Busy)
+}
