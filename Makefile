@@ -1,0 +1,47 @@
+# What a person runs. Each target does all of its own set-up; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+# rustup's own place, for shells that did not read its profile.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help build test demo demo-down check screenshots bench clean toolchain
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+toolchain:
+	@dev/toolchain
+
+build: toolchain ## build everything
+	cargo build --locked --workspace
+
+test: toolchain ## start Docker, Kubernetes and a browser, then run every test
+	@engines=$$(dev/up); eval "$$engines"; export SEAWORTHY_REQUIRE_ENGINES=1; set -x; \
+	cargo build --locked --workspace; \
+	cargo test --locked --workspace
+
+demo: toolchain ## start a whole installation with repositories, runs and deploys to look at
+	@engines=$$(dev/up); eval "$$engines"; \
+	cargo build --locked --workspace; \
+	exec target/debug/demo up
+
+demo-down: ## stop the demo, and Docker and Kubernetes with it
+	@if [[ -x target/debug/demo ]]; then engines=$$(dev/docker env); eval "$$engines"; \
+	KUBECONFIG=$$(dev/cluster kubeconfig) target/debug/demo down || true; fi; \
+	dev/down
+
+check: toolchain ## formatting and lints, as the continuous integration asks for them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v shellcheck >/dev/null; then set -x; \
+	shellcheck -x .ci/run dev/lib.sh dev/docker dev/cluster dev/browser dev/up dev/down dev/toolchain dev/screenshots; fi
+
+screenshots: ## pictures of the running demo's pages, into target/screenshots
+	@dev/screenshots
+
+bench: build ## measure latency, throughput and memory of a real server
+	target/debug/seaworthy bench
+
+clean: ## delete what cargo built (dev/docker down --purge deletes images)
+	cargo clean
