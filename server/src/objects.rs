@@ -1,0 +1,118 @@
+//! Logs: bytes outside the database, one file of records per attempt (`pipelines::log`).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+
+use pipelines::ids::{Attempt, JobId};
+
+/// The folder of logs.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    root: PathBuf,
+}
+
+/// Why a chunk was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The chunk begins behind the end: send from this offset on.
+    #[error("the log ends at {0}, before this chunk")]
+    Gap(u64),
+    /// The disk refused.
+    #[error("cannot write the log: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Objects {
+    /// Logs under `data`.
+    pub fn new(data: &Path) -> Self {
+        Self {
+            root: data.join("logs"),
+        }
+    }
+
+    fn path(&self, job: JobId, attempt: Attempt) -> PathBuf {
+        // A thousand jobs a folder keeps folders listable.
+        self.root
+            .join((job.0 / 1000).to_string())
+            .join(format!("{job}.{attempt}.log"))
+    }
+
+    /// Stores the part of `chunk` that is new and returns the log's length, durably.
+    pub async fn append(
+        &self,
+        (job, attempt): (JobId, Attempt),
+        offset: u64,
+        chunk: &[u8],
+    ) -> Result<u64, AppendError> {
+        let path = self.path(job, attempt);
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .await?;
+        let length = file.metadata().await?.len();
+        if offset > length {
+            return Err(AppendError::Gap(length));
+        }
+        let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
+        let Some(new) = chunk.get(known..).filter(|new| !new.is_empty()) else {
+            return Ok(length);
+        };
+        file.write_all(new).await?;
+        file.flush().await?;
+        file.sync_data().await?;
+        Ok(length + new.len() as u64)
+    }
+
+    /// The log's length in bytes; 0 if there is none.
+    pub async fn length(&self, job: JobId, attempt: Attempt) -> io::Result<u64> {
+        match tokio::fs::metadata(self.path(job, attempt)).await {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Up to `max` bytes of records from `offset` on.
+    pub async fn read(
+        &self,
+        (job, attempt): (JobId, Attempt),
+        offset: u64,
+        max: u64,
+    ) -> io::Result<Vec<u8>> {
+        let mut file = match File::open(self.path(job, attempt)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        file.seek(SeekFrom::Start(offset)).await?;
+        let mut bytes = Vec::new();
+        file.take(max).read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_chunk_sent_twice_is_stored_once_and_a_gap_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (objects, log) = (Objects::new(folder.path()), (JobId(7), Attempt(1)));
+        assert_eq!(objects.append(log, 0, b"one\n").await.unwrap(), 4);
+        assert_eq!(objects.append(log, 0, b"one\ntwo\n").await.unwrap(), 8);
+        assert_eq!(objects.append(log, 4, b"two\n").await.unwrap(), 8);
+        assert!(matches!(
+            objects.append(log, 9, b"x").await,
+            Err(AppendError::Gap(8))
+        ));
+        assert_eq!(objects.read(log, 0, 100).await.unwrap(), b"one\ntwo\n");
+    }
+}

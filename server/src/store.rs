@@ -1,0 +1,217 @@
+//! The history in SQLite: one writer, many readers, every commit durable.
+//!
+//! All SQL of the project stands below this module. Functions that write take `&mut Tx`, functions
+//! that read take a [`Reader`], so a signature says whether anything may change.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+/// A write transaction, begun immediate. Dropped without `commit`, it changes nothing.
+pub type Tx = sqlx::SqliteTransaction<'static>;
+/// Connections that cannot write.
+pub type Reader = SqlitePool;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+/// Older versions can lose a committed write in WAL mode (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+
+/// The open database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    _lock: std::sync::Arc<File>,
+}
+
+/// Why the data directory was refused. Nothing in it has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server uses it.
+    #[error("another server is using {0}: stop it first, or choose another --data")]
+    Locked(PathBuf),
+    /// The files are not what they should be.
+    #[error(
+        "the database {path} is damaged: {what}; restore a backup (seaworthy restore), nothing was changed"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        what: String,
+    },
+    /// Made by a newer program.
+    #[error(
+        "the database {0} was made by a newer seaworthy: use that version, or restore a backup"
+    )]
+    Newer(PathBuf),
+    /// The linked SQLite is one that can lose commits.
+    #[error("SQLite {0} can lose committed writes: this build needs 3.51.3 or newer")]
+    UnsafeSqlite(String),
+    /// The system refused.
+    #[error("cannot open {path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot open the database: {0}")]
+    Sqlite(#[from] sqlx::Error),
+    /// A migration failed; it has been rolled back.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(sqlx::migrate::MigrateError),
+}
+
+impl Store {
+    /// Locks `data`, opens or makes its database and brings it to this version's schema.
+    pub async fn open(data: &Path) -> Result<Self, OpenError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        std::fs::create_dir_all(data).map_err(io(data))?;
+        let lock = lock(data)?;
+        let path = data.join("seaworthy.db");
+        let existed = path.exists();
+        let clean = data.join("clean");
+        if existed && std::fs::metadata(&path).map_err(io(&path))?.len() == 0 {
+            return Err(OpenError::Damaged {
+                path,
+                what: "it is empty".into(),
+            });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(!existed)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let damaged = |error| damage(&path, error);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(damaged)?;
+        check_version(&writer).await?;
+        if existed && !clean.exists() {
+            quick_check(&writer, &path).await?;
+        }
+        migrate(&writer, &path).await?;
+        // From here on the database is in use; a stop that does not come by here leaves no mark.
+        match std::fs::remove_file(&clean) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io(&clean)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let reader = SqlitePoolOptions::new()
+            .max_connections(8)
+            .connect_with(options.read_only(true).pragma("query_only", "on"))
+            .await?;
+        Ok(Self {
+            writer,
+            reader,
+            _lock: std::sync::Arc::new(lock),
+        })
+    }
+
+    /// Begins the one write transaction; others wait their turn.
+    pub async fn begin(&self) -> sqlx::Result<Tx> {
+        self.writer.begin_with("begin immediate").await
+    }
+
+    /// The readers.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Closes the database and marks it clean, so that the next start need not check it.
+    pub async fn close(&self, data: &Path) {
+        self.reader.close().await;
+        self.writer.close().await;
+        let _ = std::fs::write(data.join("clean"), "");
+    }
+}
+
+fn lock(data: &Path) -> Result<File, OpenError> {
+    let path = data.join("lock");
+    let io = |source| OpenError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(data.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn damage(path: &Path, error: sqlx::Error) -> OpenError {
+    match &error {
+        // 11 is SQLITE_CORRUPT, 26 SQLITE_NOTADB.
+        sqlx::Error::Database(database)
+            if matches!(
+                database.code().as_deref(),
+                Some("11" | "26" | "267" | "523")
+            ) =>
+        {
+            OpenError::Damaged {
+                path: path.to_owned(),
+                what: database.message().to_owned(),
+            }
+        }
+        _ => OpenError::Sqlite(error),
+    }
+}
+
+async fn check_version(pool: &SqlitePool) -> Result<(), OpenError> {
+    let version: String = sqlx::query_scalar("select sqlite_version()")
+        .fetch_one(pool)
+        .await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    if (next(), next(), next()) < SQLITE_VERSION_MIN {
+        return Err(OpenError::UnsafeSqlite(version));
+    }
+    Ok(())
+}
+
+async fn quick_check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    let answer: String = sqlx::query_scalar("pragma quick_check(1)")
+        .fetch_one(pool)
+        .await
+        .map_err(|error| damage(path, error))?;
+    if answer == "ok" {
+        return Ok(());
+    }
+    Err(OpenError::Damaged {
+        path: path.to_owned(),
+        what: answer,
+    })
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    use sqlx::migrate::MigrateError;
+    match MIGRATIONS.run(pool).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => {
+            Err(OpenError::Newer(path.to_owned()))
+        }
+        Err(MigrateError::Execute(error)) => Err(damage(path, error)),
+        Err(error) => Err(OpenError::Migrate(error)),
+    }
+}
