@@ -3,14 +3,18 @@
 //! Pure: no clock, file, environment, network or randomness. Values in, values out, so every rule
 //! is tested as a table and the whole as a seeded simulation.
 
+pub mod definition;
 pub mod deploy;
+pub mod environment;
 pub mod event;
 pub mod ids;
 pub mod job;
 pub mod limits;
 pub mod log;
 pub mod names;
+pub mod pattern;
 pub mod plan;
+pub mod planner;
 pub mod run;
 pub mod schedule;
 pub mod timestamp;
