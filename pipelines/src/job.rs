@@ -136,7 +136,8 @@ pub struct Lease {
 }
 
 /// Where a job is, with the data that is valid there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Its needs are not met yet.
     Waiting,
@@ -169,7 +170,7 @@ impl Status {
 }
 
 /// A job as the state machine sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Its name in the plan.
     pub name: JobName,
@@ -188,7 +189,8 @@ pub struct Job {
 }
 
 /// What can happen to a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobEvent {
     /// Its needs have passed.
     Ready,

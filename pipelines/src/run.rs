@@ -1,17 +1,20 @@
 //! A run: its jobs, and what follows from a change to one of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::job::{Changed, Job, JobEvent, Outcome, Refused, State, Status};
 use crate::names::JobName;
 
 /// A run as the state machine sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Its jobs, in the plan's order. `needs` name jobs of this list, without cycles.
     pub jobs: Vec<Job>,
 }
 
 /// What can happen to a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunEvent {
     /// It begins: jobs without needs become ready. Also repairs a run found half-moved.
     Begin,
