@@ -5,4 +5,5 @@ pub mod app;
 pub mod clock;
 pub mod live;
 pub mod objects;
+pub(crate) mod progress;
 pub mod store;
