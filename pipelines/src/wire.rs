@@ -234,6 +234,12 @@ pub enum Report {
     Bundle(Bundle),
     /// Where a rollout stands.
     Deploy(Box<DeployProgress>),
+    /// The runner gives the lease back: it cannot go on, or knows nothing of the job (it was
+    /// restarted). Not a result; a deploy is handed to the next runner at once.
+    Lost {
+        /// A sentence about it.
+        reason: String,
+    },
     /// The job has ended. Sent after the whole log has been acknowledged.
     Finished {
         /// How.

@@ -1,0 +1,172 @@
+//! What a job tells the server about itself, in order, until it is delivered or nobody wants it.
+//!
+//! Reports of one job go through one queue, so that a step never ends before it began. While the
+//! server is away they wait here and the work goes on; only a server that answers and says that
+//! the lease is gone ends them, and with them the work.
+
+use std::collections::BTreeMap;
+
+use pipelines::job::Outcome;
+use pipelines::wire::Report;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{JobClient, retry};
+
+/// How a job ended. [`Outcome::Cancelled`] means: it ended early because its `stop` was cancelled;
+/// who asked for that decides what it is called in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finish {
+    /// How.
+    pub outcome: Outcome,
+    /// A sentence about it: the first cause.
+    pub reason: Option<String>,
+    /// What the job made, for later jobs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl Finish {
+    /// It did what it should.
+    pub fn passed() -> Self {
+        Self {
+            outcome: Outcome::Passed,
+            reason: None,
+            outputs: BTreeMap::new(),
+        }
+    }
+    /// It ended otherwise.
+    pub fn ended(outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason: Some(reason.into()),
+            outputs: BTreeMap::new(),
+        }
+    }
+    /// The work itself failed.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self::ended(Outcome::Failed, reason)
+    }
+    /// Our side failed.
+    pub fn infrastructure(reason: impl Into<String>) -> Self {
+        Self::ended(Outcome::InfrastructureError, reason)
+    }
+    /// It was stopped before its end.
+    pub fn stopped() -> Self {
+        Self::ended(Outcome::Cancelled, "stopped before its end")
+    }
+}
+
+/// The lease is gone: whoever learns it stops writing anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease for this job has been taken away")]
+pub struct Stale;
+
+struct Letter {
+    report: Report,
+    delivered: Option<oneshot::Sender<()>>,
+}
+
+/// Sends the reports of one job. Clones share one queue.
+#[derive(Clone)]
+pub struct Reporter {
+    queue: mpsc::UnboundedSender<Letter>,
+    server: Option<JobClient>,
+    lost: CancellationToken,
+}
+
+impl Reporter {
+    /// A reporter to the server. `lost` is cancelled by the first refused report.
+    pub fn to_server(client: JobClient, lost: CancellationToken) -> Self {
+        let (queue, letters) = mpsc::unbounded_channel();
+        tokio::spawn(deliver(letters, client.clone(), lost.clone()));
+        Self {
+            queue,
+            server: Some(client),
+            lost,
+        }
+    }
+
+    /// A reporter without a server, for `seaworthy exec` and for tests: the reports arrive at the
+    /// receiver, and the lease holds for as long as the receiver lives.
+    pub fn local() -> (Self, mpsc::UnboundedReceiver<Report>) {
+        let (queue, mut letters) = mpsc::unbounded_channel::<Letter>();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let lost = CancellationToken::new();
+        let gone = lost.clone();
+        tokio::spawn(async move {
+            while let Some(letter) = letters.recv().await {
+                if sender.send(letter.report).is_err() {
+                    gone.cancel();
+                    return;
+                }
+                confirm_delivery(letter.delivered);
+            }
+        });
+        let reporter = Self {
+            queue,
+            server: None,
+            lost,
+        };
+        (reporter, receiver)
+    }
+
+    /// Sends a report and waits until the server has it, or has refused it.
+    pub async fn send(&self, report: Report) -> Result<(), Stale> {
+        let (delivered, answer) = oneshot::channel();
+        self.push(report, Some(delivered));
+        // The other end is dropped without an answer only when the lease is gone.
+        answer.await.map_err(|_| Stale)
+    }
+
+    /// Sends a report behind those before it, without waiting.
+    pub fn post(&self, report: Report) {
+        self.push(report, None);
+    }
+
+    /// Asks the server whether the lease still holds: to be called right before anything outside
+    /// this machine is written. Waits for a server that is away.
+    pub async fn confirm(&self) -> Result<(), Stale> {
+        if self.lost.is_cancelled() {
+            return Err(Stale);
+        }
+        let Some(client) = &self.server else {
+            return Ok(());
+        };
+        match retry(&self.lost, || client.heartbeat(0)).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(job = %client.job(), %error, "the lease is not confirmed");
+                self.lost.cancel();
+                Err(Stale)
+            }
+        }
+    }
+
+    fn push(&self, report: Report, delivered: Option<oneshot::Sender<()>>) {
+        // A closed queue drops the letter, and with it the sender of `delivered`: stale.
+        let _ = self.queue.send(Letter { report, delivered });
+    }
+}
+
+async fn deliver(
+    mut letters: mpsc::UnboundedReceiver<Letter>,
+    client: JobClient,
+    lost: CancellationToken,
+) {
+    while let Some(letter) = letters.recv().await {
+        if let Err(error) = retry(&lost, || client.report(&letter.report)).await {
+            // Whatever the refusal (stale, revoked, not understood), no later report can help.
+            tracing::warn!(job = %client.job(), %error, "a report was refused: the job is given up");
+            lost.cancel();
+            return;
+        }
+        confirm_delivery(letter.delivered);
+    }
+}
+
+fn confirm_delivery(delivered: Option<oneshot::Sender<()>>) {
+    if let Some(delivered) = delivered {
+        // Nobody waits any more: then nobody needs to know.
+        let _ = delivered.send(());
+    }
+}
