@@ -1,17 +1,28 @@
 //! What every part of the server holds: configuration, clock, store, logs and who listens.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::github::{GitHub, GitHubError};
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::store::Store;
 
 /// Cheap to clone; all parts are shared.
 #[derive(Debug, Clone)]
 pub struct App {
+    /// The settings.
+    pub config: Arc<Config>,
     /// Where the data is.
     pub data: PathBuf,
+    /// What people and GitHub call this server, without a slash at the end.
+    pub public_url: Arc<str>,
     /// The time.
     pub clock: Clock,
     /// The history.
@@ -20,4 +31,56 @@ pub struct App {
     pub objects: Objects,
     /// Who listens.
     pub live: Live,
+    /// GitHub, if it is connected.
+    pub github: Option<GitHub>,
+    /// Wakes the loops.
+    pub wake: Arc<Wake>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Cancelled once the server begins to stop: waiting calls answer, nothing new is handed out.
+    pub draining: CancellationToken,
+}
+
+/// One bell for each loop that has something to do when told.
+#[derive(Debug, Default)]
+pub struct Wake {
+    /// A delivery has been stored.
+    pub intake: Notify,
+    /// GitHub must be told something.
+    pub outbox: Notify,
+}
+
+impl App {
+    /// Puts the parts together. `config.public_url` has been settled by then, or is the listener.
+    pub fn new(config: Config, store: Store) -> Result<Self, GitHubError> {
+        let clock = Clock;
+        let github = match &config.github {
+            Some(github) => Some(GitHub::new(github, clock)?),
+            None => None,
+        };
+        let listener = || format!("http://{}", config.listen);
+        Ok(Self {
+            public_url: config.public_url.clone().unwrap_or_else(listener).into(),
+            data: config.data.clone(),
+            objects: Objects::new(&config.data),
+            config: Arc::new(config),
+            clock,
+            store,
+            live: Live::default(),
+            github,
+            wake: Arc::default(),
+            metrics: Metrics::default(),
+            draining: CancellationToken::new(),
+        })
+    }
+
+    /// The address of a path of ours, as people reach it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
+    /// Whether people reach this server encrypted, so that cookies can insist on it.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
 }

@@ -1,9 +1,20 @@
 //! The server: GitHub in, history in SQLite, pages out. It holds no Docker socket and no cluster
 //! credential; builds and deploys happen in runners.
 
+pub mod admin;
 pub mod app;
 pub mod clock;
+pub mod config;
+pub(crate) mod error;
+pub mod github;
+pub mod intake;
 pub mod live;
+pub mod metrics;
 pub mod objects;
+pub mod outbox;
 pub(crate) mod progress;
+pub mod serve;
 pub mod store;
+pub mod tasks;
+pub mod token;
+pub mod web;

@@ -1,0 +1,204 @@
+//! What is counted, and how Prometheus is told. Every name begins `seaworthy_`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Counters live here; what the database knows is read when somebody asks ([`Levels`]).
+#[derive(Clone)]
+pub struct Metrics {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    registry: Registry,
+    deliveries: Family<Outcome, Counter>,
+    refusals: Family<Reason, Counter>,
+    requests: Family<Route, Histogram, fn() -> Histogram>,
+    github: Family<Outcome, Counter>,
+    panics: Family<Task, Counter>,
+    runs: Family<State, Gauge>,
+    queue: Gauge,
+    runners: Gauge,
+    outbox: Gauge,
+    open_deliveries: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Task {
+    task: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+/// What the database knows at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Levels {
+    /// Runs by state.
+    pub runs: Vec<(String, i64)>,
+    /// Jobs ready for a runner.
+    pub queue: i64,
+    /// Runners heard from lately.
+    pub runners: i64,
+    /// What GitHub must still be told.
+    pub outbox: i64,
+    /// Deliveries not handled yet.
+    pub open_deliveries: i64,
+}
+
+fn durations() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("seaworthy");
+        let parts = Parts {
+            deliveries: Family::default(),
+            refusals: Family::default(),
+            requests: Family::new_with_constructor(durations),
+            github: Family::default(),
+            panics: Family::default(),
+            runs: Family::default(),
+            queue: Gauge::default(),
+            runners: Gauge::default(),
+            outbox: Gauge::default(),
+            open_deliveries: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register(
+            "deliveries",
+            "Webhook deliveries by outcome",
+            parts.deliveries.clone(),
+        );
+        r.register(
+            "webhook_refusals",
+            "Refused webhooks by reason",
+            parts.refusals.clone(),
+        );
+        r.register(
+            "http_request_duration_seconds",
+            "Requests",
+            parts.requests.clone(),
+        );
+        r.register(
+            "github_calls",
+            "Calls to GitHub by outcome",
+            parts.github.clone(),
+        );
+        r.register("panics", "Panics caught, by task", parts.panics.clone());
+        r.register("runs", "Runs by state", parts.runs.clone());
+        r.register(
+            "queue_length",
+            "Jobs ready for a runner",
+            parts.queue.clone(),
+        );
+        r.register(
+            "runners_connected",
+            "Runners heard from lately",
+            parts.runners.clone(),
+        );
+        r.register(
+            "outbox_length",
+            "What GitHub must still be told",
+            parts.outbox.clone(),
+        );
+        let open = parts.open_deliveries.clone();
+        r.register(
+            "deliveries_open",
+            "Deliveries stored and not handled yet",
+            open,
+        );
+        Self {
+            parts: Arc::new(Parts { registry, ..parts }),
+        }
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// A delivery was stored, repeated, or handled.
+    pub fn delivery(&self, outcome: &'static str) {
+        self.parts
+            .deliveries
+            .get_or_create(&Outcome { outcome })
+            .inc();
+    }
+
+    /// A webhook was refused before it was read.
+    pub fn refusal(&self, reason: &'static str) {
+        self.parts.refusals.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A call to GitHub ended.
+    pub fn github(&self, outcome: &'static str) {
+        self.parts.github.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A task panicked and was caught.
+    pub fn panic(&self, task: &'static str) {
+        self.parts.panics.get_or_create(&Task { task }).inc();
+    }
+
+    /// A request was answered. `route` is the pattern, not the path: paths are without number.
+    pub fn request(&self, method: &str, route: &str, (status, took): (u16, Duration)) {
+        let labels = Route {
+            method: method.to_owned(),
+            route: route.to_owned(),
+            status,
+        };
+        let requests = &self.parts.requests;
+        requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn render(&self, levels: &Levels) -> String {
+        let parts = &self.parts;
+        for (state, count) in &levels.runs {
+            let state = state.clone();
+            parts.runs.get_or_create(&State { state }).set(*count);
+        }
+        parts.queue.set(levels.queue);
+        parts.runners.set(levels.runners);
+        parts.outbox.set(levels.outbox);
+        parts.open_deliveries.set(levels.open_deliveries);
+        let mut text = String::new();
+        // Writing to a text cannot fail.
+        let _ = encode(&mut text, &parts.registry);
+        text
+    }
+}
