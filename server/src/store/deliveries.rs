@@ -1,0 +1,163 @@
+//! Webhook deliveries, as they came.
+
+use pipelines::ids::DeliveryId;
+use pipelines::timestamp::Timestamp;
+
+use super::{Reader, Tx};
+
+/// A delivery to store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewDelivery<'a> {
+    pub(crate) guid: &'a str,
+    pub(crate) event: &'a str,
+    pub(crate) body_digest: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+/// What storing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is new.
+    New,
+    /// It was there already, under this id or with this very body.
+    Repeat,
+}
+
+/// Stores a delivery once. GitHub signs the body but not the id, so the same body under another id
+/// is a replay and counts as the same delivery.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    new: NewDelivery<'_>,
+    now: Timestamp,
+) -> sqlx::Result<Stored> {
+    let repeated = sqlx::query(
+        "update deliveries set repeats = repeats + 1 \
+         where guid = ?1 or (event = ?2 and body_digest = ?3)",
+    )
+    .bind(new.guid)
+    .bind(new.event)
+    .bind(new.body_digest)
+    .execute(&mut **tx)
+    .await?;
+    if repeated.rows_affected() > 0 {
+        return Ok(Stored::Repeat);
+    }
+    sqlx::query(
+        "insert into deliveries (guid, event, body_digest, body, received_at, next_at) \
+         values (?1, ?2, ?3, ?4, ?5, ?5)",
+    )
+    .bind(new.guid)
+    .bind(new.event)
+    .bind(new.body_digest)
+    .bind(new.body)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(Stored::New)
+}
+
+/// A delivery to handle.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Delivery {
+    id: i64,
+    pub(crate) guid: String,
+    pub(crate) event: String,
+    pub(crate) body: Vec<u8>,
+    received_at: i64,
+    pub(crate) attempts: i64,
+}
+
+impl Delivery {
+    pub(crate) fn id(&self) -> DeliveryId {
+        DeliveryId(self.id)
+    }
+
+    pub(crate) fn received_at(&self) -> Timestamp {
+        Timestamp(self.received_at)
+    }
+}
+
+/// The oldest delivery that is to be handled now.
+pub(crate) async fn next_open(db: &Reader, now: Timestamp) -> sqlx::Result<Option<Delivery>> {
+    sqlx::query_as(
+        "select id, guid, event, body, received_at, attempts from deliveries \
+         where state = 'stored' and next_at <= ? order by id limit 1",
+    )
+    .bind(now.0)
+    .fetch_optional(db)
+    .await
+}
+
+/// Whether a delivery is still to be handled; asked again inside the transaction that handles it.
+pub(crate) async fn is_open(tx: &mut Tx, id: DeliveryId) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from deliveries where id = ? and state = 'stored')")
+        .bind(id.0)
+        .fetch_one(&mut **tx)
+        .await
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Runs were made, or the words say why none.
+    Done,
+    /// It is of no interest.
+    Ignored,
+    /// It could not be handled.
+    Failed,
+}
+
+impl End {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Closes a delivery, with words about what came of it.
+pub(crate) async fn close(
+    tx: &mut Tx,
+    id: DeliveryId,
+    (end, outcome): (End, &str),
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update deliveries set state = ?, outcome = ?, handled_at = ? \
+         where id = ? and state = 'stored'",
+    )
+    .bind(end.as_str())
+    .bind(outcome)
+    .bind(now.0)
+    .bind(id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a delivery open, to be tried again later; the words say what stood in the way.
+pub(crate) async fn postpone(
+    tx: &mut Tx,
+    id: DeliveryId,
+    (why, next): (&str, Timestamp),
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update deliveries set attempts = attempts + 1, outcome = ?, next_at = ? \
+         where id = ? and state = 'stored'",
+    )
+    .bind(why)
+    .bind(next.0)
+    .bind(id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// How many deliveries are not handled yet.
+pub(crate) async fn count_open(db: &Reader) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select count(*) from deliveries where state = 'stored'")
+        .fetch_one(db)
+        .await
+}
