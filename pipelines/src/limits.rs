@@ -16,6 +16,18 @@ pub const STEPS_MAX: usize = 200;
 pub const NEEDS_MAX: usize = 64;
 /// Deepest nesting of a pipeline file.
 pub const DEPTH_MAX: usize = 32;
+/// Most bytes that the aliases of a file may repeat: against alias bombs.
+pub const ALIAS_BYTES_MAX: usize = 256 * 1024;
+/// Most patterns of one list.
+pub const PATTERNS_MAX: usize = 64;
+/// Most tags of one built image.
+pub const TAGS_MAX: usize = 32;
+/// Most environments of a repository.
+pub const ENVIRONMENTS_MAX: usize = 50;
+/// Most attempts `retry` may add.
+pub const RETRIES_MAX: u32 = 10;
+/// Most bytes of a plan: `env` of the file is repeated in every step, so a small file can ask for a huge one.
+pub const PLAN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most problems reported for one file: more help nobody.
 pub const PROBLEMS_MAX: usize = 100;
 /// How long a runner holds a job without being heard from.

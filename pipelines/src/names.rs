@@ -127,6 +127,24 @@ fn is_image_repository(text: &str) -> bool {
     }
 }
 
+/// Whether this names an image to pull: a repository with or without tag and digest. Looser than
+/// [`ImageRepository`], because the engine has the last word on what it pulls.
+pub fn is_image_reference(text: &str) -> bool {
+    let is_fit = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@+".contains(&b);
+    (1..=512).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text.bytes().all(is_fit)
+        && !text.contains("//")
+}
+
+/// Whether this is a tag of an image.
+pub fn is_image_tag(text: &str) -> bool {
+    let is_first = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_fit = |b: u8| is_first(b) || b == b'.' || b == b'-';
+    (1..=128).contains(&text.len()) && text.bytes().all(is_fit) && is_first(text.as_bytes()[0])
+}
+
 name!(
     /// A job of a pipeline.
     JobName, "job name",
