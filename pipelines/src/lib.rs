@@ -7,6 +7,7 @@ pub mod definition;
 pub mod deploy;
 pub mod environment;
 pub mod event;
+mod graph;
 pub mod ids;
 pub mod job;
 pub mod limits;
