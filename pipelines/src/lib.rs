@@ -7,6 +7,7 @@ pub mod definition;
 pub mod deploy;
 pub mod environment;
 pub mod event;
+mod expression;
 mod graph;
 pub mod ids;
 pub mod job;
