@@ -1,12 +1,17 @@
 //! From a definition and an event to a plan: which jobs run, which do not, and why.
 //!
-//! Pure and deterministic: the same files and event give the same plan.
+//! Pure and deterministic: the same files and event give the same plan. A job that needs a skipped
+//! one keeps `skip: None`; [`crate::run`] skips it in its turn.
 
-use crate::definition::{Definition, Problem};
+mod applies;
+mod targets;
+mod work;
+
+use crate::definition::{Definition, JobDefinition, Problem, tidy};
 use crate::environment::Environments;
 use crate::event::{ChangedPaths, GitEvent};
 use crate::names::{PipelineName, RepoName};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedJob};
 
 /// What a plan is made for, besides the definition.
 #[derive(Debug, Clone, Copy)]
@@ -32,15 +37,56 @@ pub enum Planned {
     NotTriggered(String),
 }
 
-/// Plans what a pipeline does for an event.
+/// Plans what a pipeline does for an event. The problems are those that only show together with
+/// the environments and the event: an unknown environment, an image name that is none once filled.
 pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, Vec<Problem>> {
-    let _ = (definition, context);
-    Ok(Planned::NotTriggered("plans cannot be made yet".into()))
+    if let Some(reason) = applies::why_not_triggered(definition, context) {
+        return Ok(Planned::NotTriggered(reason));
+    }
+    let mut problems = targets::problems(definition, context.environments);
+    let mut jobs = Vec::new();
+    for job in &definition.jobs {
+        match planned_job(definition, job, context) {
+            Ok(planned) => jobs.extend(planned),
+            Err(more) => problems.extend(more),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(Planned::Run(Plan {
+            pipeline: context.pipeline.clone(),
+            jobs,
+        })),
+        false => Err(tidy(problems)),
+    }
 }
 
 /// Checks a definition against the environments, without an event. Without environments (they are
-/// on another branch, and not at hand) only what the file says itself has been checked, by `parse`.
+/// on another branch, and not at hand) nothing is left to check: `parse` has done the rest.
 pub fn check(definition: &Definition, environments: Option<&Environments>) -> Vec<Problem> {
-    let _ = (definition, environments);
-    Vec::new()
+    match environments {
+        Some(environments) => tidy(targets::problems(definition, environments)),
+        None => Vec::new(),
+    }
 }
+
+/// `None` for a deploy to an environment that is not there, which has been reported.
+fn planned_job(
+    definition: &Definition,
+    job: &JobDefinition,
+    context: &Context<'_>,
+) -> Result<Option<PlannedJob>, Vec<Problem>> {
+    let Some(work) = work::work(definition, job, context)? else {
+        return Ok(None);
+    };
+    Ok(Some(PlannedJob {
+        name: job.name.value.clone(),
+        needs: job.needs.iter().map(|need| need.value.clone()).collect(),
+        skip: applies::why_skipped(job, context),
+        timeout_seconds: job.timeout_seconds,
+        retries: job.retries,
+        work,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

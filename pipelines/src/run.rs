@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Changed, Job, JobEvent, Outcome, Refused, State, Status};
 use crate::names::JobName;
+use crate::plan::{Plan, PlannedJob};
 
 /// A run as the state machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,27 @@ pub enum Effect {
 }
 
 impl Run {
+    /// A run that has not begun: jobs wait, but for those the plan leaves out.
+    pub fn from_plan(plan: &Plan) -> Run {
+        let job = |planned: &PlannedJob| Job {
+            name: planned.name.clone(),
+            kind: planned.work.kind(),
+            needs: planned.needs.clone(),
+            status: match &planned.skip {
+                Some(_) => Status::Finished {
+                    outcome: Outcome::Skipped,
+                },
+                None => Status::Waiting,
+            },
+            attempt: 0,
+            retries_left: planned.retries,
+            reason: planned.skip.clone(),
+        };
+        Run {
+            jobs: plan.jobs.iter().map(job).collect(),
+        }
+    }
+
     /// The run's state, derived from its jobs; never stored as a second truth.
     pub fn state(&self) -> State {
         let has = |wanted: State| self.jobs.iter().any(|job| job.status.state() == wanted);

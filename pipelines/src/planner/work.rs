@@ -1,0 +1,140 @@
+//! The work of a job with every `${{ … }}` filled in and every inherited value in its place.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use crate::definition::{
+    At, BuildDefinition, Definition, DeployDefinition, Env, JobDefinition, Problem,
+    SourceDefinition, StepsDefinition, WorkDefinition,
+};
+use crate::expression::Template;
+use crate::names::{ImageRepository, is_image_reference};
+use crate::plan::{BuildWork, DeployWork, ReleaseSource, Step, StepsWork, Work};
+
+/// The work of a job. `None` for a deploy to an environment that is not there.
+pub(super) fn work(
+    definition: &Definition,
+    job: &JobDefinition,
+    context: &Context<'_>,
+) -> Result<Option<Work>, Vec<Problem>> {
+    match &job.work {
+        WorkDefinition::Steps(work) => steps(&definition.env, work, context).map(Work::Steps),
+        WorkDefinition::Build(work) => build(work, context).map(Work::Build),
+        WorkDefinition::Deploy(work) => {
+            return Ok(deploy(definition, work, context).map(Work::Deploy));
+        }
+    }
+    .map(Some)
+}
+
+fn steps(
+    shared: &Env,
+    work: &StepsDefinition,
+    context: &Context<'_>,
+) -> Result<StepsWork, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut steps = Vec::new();
+    let mut of_job = filled(shared, context);
+    of_job.extend(filled(&work.env, context));
+    for step in &work.steps {
+        let image = fill(&step.image.value, context);
+        if !is_image_reference(&image) {
+            let message = format!("`{image}` is not a valid image");
+            let problem = Problem::new(step.image.place, &image, message);
+            problems.push(problem.hint("this is the value with `${{ … }}` filled in"));
+            continue;
+        }
+        let mut env = of_job.clone();
+        env.extend(filled(&step.env, context));
+        steps.push(Step {
+            name: step.name.clone(),
+            image,
+            run: step.run.clone(),
+            env,
+            timeout_seconds: step.timeout_seconds,
+        });
+    }
+    match problems.is_empty() {
+        true => Ok(StepsWork { steps }),
+        false => Err(problems),
+    }
+}
+
+fn build(work: &BuildDefinition, context: &Context<'_>) -> Result<BuildWork, Vec<Problem>> {
+    let image = fill(&work.image.value, context);
+    let Ok(image) = image.parse::<ImageRepository>() else {
+        let message = format!("`{image}` is not a valid image repository");
+        let problem = Problem::new(work.image.place, &image, message);
+        let hint = "this is the value with `${{ … }}` filled in";
+        return Err(vec![problem.hint(hint)]);
+    };
+    let mut tags: Vec<String> = Vec::new();
+    for tag in work.tags.iter().filter_map(|tag| tag_of(tag, context)) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    Ok(BuildWork {
+        image,
+        context: work.context.clone(),
+        dockerfile: work.dockerfile.clone(),
+        target: work.target.clone(),
+        args: filled(&work.args, context),
+        tags,
+    })
+}
+
+/// A tag with its gaps filled. Branches hold characters that tags cannot: those become `-`. A tag
+/// of nothing (`${{ tag }}` when a branch was pushed) is left out.
+fn tag_of(tag: &At<Template>, context: &Context<'_>) -> Option<String> {
+    const CHARS_MAX: usize = 128;
+    let fit = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '-' => c,
+        _ => '-',
+    };
+    let text: String = fill(&tag.value, context).chars().map(fit).collect();
+    let text = text.trim_start_matches(['.', '-']);
+    let text: String = text.chars().take(CHARS_MAX).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn deploy(
+    definition: &Definition,
+    work: &DeployDefinition,
+    context: &Context<'_>,
+) -> Option<DeployWork> {
+    let environment = context.environments.find(&work.environment.value)?;
+    let source = match &work.source {
+        SourceDefinition::Manifests { path, images } => ReleaseSource::Manifests {
+            path: path.clone(),
+            images: images
+                .iter()
+                .map(|(image, job)| (image.clone(), job.value.clone()))
+                .collect(),
+        },
+        SourceDefinition::Promote(from) => {
+            let mut deploys = definition.deploys();
+            let (at, _) = deploys.find(|(_, other)| other.environment.value == from.value)?;
+            ReleaseSource::Promote {
+                environment: from.value.clone(),
+                job: definition.jobs[at].name.value.clone(),
+            }
+        }
+    };
+    Some(DeployWork {
+        environment: environment.name.clone(),
+        namespace: environment.namespace.clone(),
+        source,
+        strategy: work.strategy,
+        verify: work.verify.clone(),
+    })
+}
+
+fn filled(env: &Env, context: &Context<'_>) -> BTreeMap<String, String> {
+    let pair = |(name, value): &(String, At<Template>)| (name.clone(), fill(&value.value, context));
+    env.iter().map(pair).collect()
+}
+
+fn fill(template: &Template, context: &Context<'_>) -> String {
+    template.fill(context.event, context.repository)
+}
