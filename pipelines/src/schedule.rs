@@ -1,4 +1,7 @@
 //! Which queued job a runner gets, and why a job waits. Pure: the queue and the runners are values.
+//!
+//! A runner that may deploy anywhere holds a cluster's credentials: it is protected, and meets no
+//! work of a fork, whatever its kind. Such work needs a runner that serves no environment.
 
 use crate::event::Trust;
 use crate::ids::JobId;
@@ -47,21 +50,30 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
             format!("no connected runner serves environment `{name}`")
         }
         Some(Some(Obstacle::Busy)) => "another deploy to this environment is running".into(),
+        Some(Some(Obstacle::Protected)) => {
+            "work of a fork needs a runner that serves no environment, and none is connected".into()
+        }
         Some(Some(Obstacle::Fork)) => "work of a fork may not deploy".into(),
         Some(None) | None => "every runner that could take it is busy".into(),
     }
 }
 
+/// In the order in which they are told: the one nearest to being overcome comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
     Busy,
     Environment,
+    Protected,
     Fork,
 }
 
 fn obstacle(job: &QueuedJob, runner: &RunnerOffer) -> Option<Obstacle> {
-    let environment = job.environment.as_ref()?;
-    if job.trust == Trust::Fork {
+    let is_fork = job.trust == Trust::Fork;
+    let Some(environment) = &job.environment else {
+        let is_kept_apart = is_fork && !runner.environments.is_empty();
+        return is_kept_apart.then_some(Obstacle::Protected);
+    };
+    if is_fork {
         return Some(Obstacle::Fork);
     }
     if !runner.environments.contains(environment) {
@@ -69,3 +81,6 @@ fn obstacle(job: &QueuedJob, runner: &RunnerOffer) -> Option<Obstacle> {
     }
     job.environment_busy.then_some(Obstacle::Busy)
 }
+
+#[cfg(test)]
+mod tests;
