@@ -7,122 +7,9 @@ use crate::limits::DEPLOY_TAKEOVERS_MAX;
 use crate::names::JobName;
 use crate::plan::JobKind;
 
-/// The words for the state of a run or a job, the same everywhere: file, table, wire, page, API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Its needs are not met yet.
-    Waiting,
-    /// Ready; no runner has it yet.
-    Queued,
-    /// A runner works on it.
-    Running,
-    /// Done, and well.
-    Passed,
-    /// The work itself failed.
-    Failed,
-    /// Stopped by a person.
-    Cancelled,
-    /// Did not apply; the reason says why.
-    Skipped,
-    /// Took longer than it may.
-    TimedOut,
-    /// Our side failed: engine, registry, cluster or runner. Not the work's fault.
-    InfrastructureError,
-    /// A newer one took its place.
-    Superseded,
-}
+mod state;
 
-impl State {
-    /// All of them, in the order of a life.
-    pub const ALL: [State; 10] = [
-        Self::Waiting,
-        Self::Queued,
-        Self::Running,
-        Self::Passed,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Skipped,
-        Self::TimedOut,
-        Self::InfrastructureError,
-        Self::Superseded,
-    ];
-
-    /// The word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Skipped => "skipped",
-            Self::TimedOut => "timed_out",
-            Self::InfrastructureError => "infrastructure_error",
-            Self::Superseded => "superseded",
-        }
-    }
-
-    /// Whether it is an end, never left again.
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Queued | Self::Running)
-    }
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for State {
-    type Err = UnknownState;
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
-        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| UnknownState(text.to_owned()))
-    }
-}
-
-/// A text that is no state.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a state of a run or job")]
-pub struct UnknownState(pub String);
-
-/// How a finished job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// See [`State::Passed`].
-    Passed,
-    /// See [`State::Failed`].
-    Failed,
-    /// See [`State::Cancelled`].
-    Cancelled,
-    /// See [`State::Skipped`].
-    Skipped,
-    /// See [`State::TimedOut`].
-    TimedOut,
-    /// See [`State::InfrastructureError`].
-    InfrastructureError,
-    /// See [`State::Superseded`].
-    Superseded,
-}
-
-impl Outcome {
-    /// The state a job with this outcome is in.
-    pub fn state(self) -> State {
-        match self {
-            Self::Passed => State::Passed,
-            Self::Failed => State::Failed,
-            Self::Cancelled => State::Cancelled,
-            Self::Skipped => State::Skipped,
-            Self::TimedOut => State::TimedOut,
-            Self::InfrastructureError => State::InfrastructureError,
-            Self::Superseded => State::Superseded,
-        }
-    }
-}
+pub use state::{Outcome, State, UnknownState};
 
 /// The right to work on a job: one runner, one attempt, one fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -216,7 +103,8 @@ pub enum JobEvent {
     },
     /// A person, or a newer run, wants it to end.
     Stop {
-        /// Which end it gets.
+        /// Which end it gets, if no runner has it: [`Outcome::Cancelled`] or
+        /// [`Outcome::Superseded`]. A runner is asked to stop, and then it is cancelled.
         outcome: Outcome,
         /// A sentence about it.
         reason: String,
@@ -244,7 +132,9 @@ pub enum Changed {
 }
 
 impl Job {
-    /// Moves the job. Total: every event in every state has an answer, and a repeat is harmless.
+    /// Moves the job. Total: every event in every state has an answer, and a repeat is harmless:
+    /// it changes nothing. A repeated report of an end is answered like a stale one, because an
+    /// ended job keeps no lease to know its runner by; in both cases nothing is left to do for it.
     pub fn apply(&mut self, event: JobEvent) -> Result<Changed, Refused> {
         match event {
             JobEvent::Ready => self.ready(),
@@ -256,7 +146,7 @@ impl Job {
                 reason,
             } => self.finish(lease, outcome, reason),
             JobEvent::Lose { lease, reason } => self.lose(lease, reason),
-            JobEvent::Stop { outcome, reason } => Ok(self.stop(outcome, reason)),
+            JobEvent::Stop { outcome, reason } => self.stop(outcome, reason),
         }
     }
 
@@ -313,12 +203,20 @@ impl Job {
     ) -> Result<Changed, Refused> {
         match &self.status {
             Status::Running { lease: held, stop } if *held == lease => {
-                // A runner that was asked to stop and did so reports what we asked for, whatever
-                // it saw die; but work that had passed before the request reached it has passed.
-                let stopped = stop.is_some() && outcome != Outcome::Passed;
-                let stop = stop.clone();
-                if stopped {
-                    return Ok(self.end(Outcome::Cancelled, stop));
+                let outcome = match outcome {
+                    // Only we skip a job, and that is before it runs.
+                    Outcome::Skipped => return Err(Refused::Illegal),
+                    // A runner that gives up though nobody asked it to has failed us.
+                    Outcome::Cancelled if stop.is_none() => Outcome::InfrastructureError,
+                    Outcome::Passed
+                    | Outcome::Failed
+                    | Outcome::Cancelled
+                    | Outcome::TimedOut
+                    | Outcome::InfrastructureError
+                    | Outcome::Superseded => outcome,
+                };
+                if let Some(stop) = stop.clone().filter(|_| self.is_stopped(outcome)) {
+                    return Ok(self.end(Outcome::Cancelled, Some(stop)));
                 }
                 if outcome == Outcome::InfrastructureError && self.retries_left > 0 {
                     self.retries_left -= 1;
@@ -331,6 +229,19 @@ impl Job {
             Status::Waiting | Status::Queued | Status::Running { .. } | Status::Finished { .. } => {
                 Err(Refused::StaleLease)
             }
+        }
+    }
+
+    /// Whether a job that was asked to stop, and ended like this, ended because of it. Work that had
+    /// passed before the request reached it has passed. Of a step that died nobody knows why; the
+    /// verdict on a rollout is read from the cluster, and stays true.
+    fn is_stopped(&self, outcome: Outcome) -> bool {
+        match (outcome, self.kind) {
+            (Outcome::Passed, _) => false,
+            (Outcome::Failed | Outcome::Superseded, JobKind::Deploy) => false,
+            (Outcome::Failed | Outcome::Superseded, JobKind::Steps | JobKind::Build) => true,
+            (Outcome::Cancelled | Outcome::Skipped, _) => true,
+            (Outcome::TimedOut | Outcome::InfrastructureError, _) => true,
         }
     }
 
@@ -357,16 +268,25 @@ impl Job {
         }
     }
 
-    fn stop(&mut self, outcome: Outcome, reason: String) -> Changed {
+    fn stop(&mut self, outcome: Outcome, reason: String) -> Result<Changed, Refused> {
+        match outcome {
+            Outcome::Cancelled | Outcome::Superseded => {}
+            // Nobody can make a job pass, or fail, by asking.
+            Outcome::Passed
+            | Outcome::Failed
+            | Outcome::Skipped
+            | Outcome::TimedOut
+            | Outcome::InfrastructureError => return Err(Refused::Illegal),
+        }
         match &mut self.status {
-            Status::Waiting | Status::Queued => self.end(outcome, Some(reason)),
+            Status::Waiting | Status::Queued => Ok(self.end(outcome, Some(reason))),
             Status::Running {
                 stop: stop @ None, ..
             } => {
                 *stop = Some(reason);
-                Changed::Yes
+                Ok(Changed::Yes)
             }
-            Status::Running { stop: Some(_), .. } | Status::Finished { .. } => Changed::No,
+            Status::Running { stop: Some(_), .. } | Status::Finished { .. } => Ok(Changed::No),
         }
     }
 
@@ -376,3 +296,6 @@ impl Job {
         Changed::Yes
     }
 }
+
+#[cfg(test)]
+mod tests;
