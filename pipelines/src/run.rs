@@ -1,7 +1,10 @@
 //! A run: its jobs, and what follows from a change to one of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::graph::Graph;
 use crate::job::{Changed, Job, JobEvent, Outcome, Refused, State, Status};
 use crate::names::JobName;
 use crate::plan::{Plan, PlannedJob};
@@ -44,7 +47,8 @@ pub enum Effect {
 }
 
 impl Run {
-    /// A run that has not begun: jobs wait, but for those the plan leaves out.
+    /// A run that has not begun: jobs wait, but for those the plan leaves out. Its [`Run::state`]
+    /// is to be stored as it is; only changes to it are told by effects.
     pub fn from_plan(plan: &Plan) -> Run {
         let job = |planned: &PlannedJob| Job {
             name: planned.name.clone(),
@@ -99,6 +103,10 @@ impl Run {
         let mut effects = Vec::new();
         match event {
             RunEvent::Begin => {}
+            // Whether a job is ready follows from its needs, whoever says so.
+            RunEvent::Job(name, JobEvent::Ready) if !self.is_met(&name) => {
+                return Err(Refused::Illegal);
+            }
             RunEvent::Job(name, event) => self.move_job(&name, event, &mut effects)?,
             RunEvent::Stop { outcome, reason } => {
                 let names: Vec<_> = self.jobs.iter().map(|job| job.name.clone()).collect();
@@ -149,40 +157,55 @@ impl Run {
     }
 
     /// Readies the jobs whose needs have passed and skips those whose needs never will. A skip can
-    /// decide further jobs, so it repeats until nothing moves: at most once per job.
+    /// decide further jobs, so each job is looked at behind the ones it needs.
     fn release(&mut self, effects: &mut Vec<Effect>) {
-        for _ in 0..=self.jobs.len() {
-            let decided: Vec<_> = self
-                .jobs
-                .iter()
-                .filter_map(|job| self.decide(job))
-                .collect();
-            if decided.is_empty() {
-                return;
-            }
-            for (name, event) in decided {
+        let places: BTreeMap<JobName, usize> = self
+            .jobs
+            .iter()
+            .enumerate()
+            .map(|(place, job)| (job.name.clone(), place))
+            .collect();
+        let needs = |job: &Job| {
+            let needs = job.needs.iter();
+            needs.filter_map(|need| places.get(need).copied()).collect()
+        };
+        for place in Graph::new(self.jobs.iter().map(needs).collect()).order() {
+            let job = &self.jobs[place];
+            let decided = match job.status {
+                Status::Waiting => self.decide(job, |name| places.get(name).copied()),
+                Status::Queued | Status::Running { .. } | Status::Finished { .. } => None,
+            };
+            if let Some(event) = decided {
+                let name = job.name.clone();
                 let moved = self.move_job(&name, event, effects);
                 assert!(moved.is_ok(), "a waiting job can be readied and skipped");
             }
         }
     }
 
-    fn decide(&self, job: &Job) -> Option<(JobName, JobEvent)> {
-        if job.status != Status::Waiting {
-            return None;
-        }
+    /// What the needs of a waiting job make of it, once they say anything.
+    fn decide(&self, job: &Job, find: impl Fn(&JobName) -> Option<usize>) -> Option<JobEvent> {
         let mut all_passed = true;
         for need in &job.needs {
-            match self.job(need).map(|job| job.status.state()) {
+            match find(need).map(|place| self.jobs[place].status.state()) {
                 Some(State::Passed) => {}
                 Some(state) if state.is_final() => {
                     let reason = format!("needs `{need}`, which {}", past(state));
-                    return Some((job.name.clone(), JobEvent::Skip(reason)));
+                    return Some(JobEvent::Skip(reason));
                 }
                 Some(_) | None => all_passed = false,
             }
         }
-        all_passed.then(|| (job.name.clone(), JobEvent::Ready))
+        all_passed.then_some(JobEvent::Ready)
+    }
+
+    fn is_met(&self, name: &JobName) -> bool {
+        let passed = |need: &JobName| {
+            let need = self.job(need);
+            need.is_some_and(|need| need.status.state() == State::Passed)
+        };
+        self.job(name)
+            .is_some_and(|job| job.needs.iter().all(passed))
     }
 }
 
@@ -200,3 +223,6 @@ fn past(state: State) -> &'static str {
         State::Superseded => "was superseded",
     }
 }
+
+#[cfg(test)]
+mod tests;
