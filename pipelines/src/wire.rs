@@ -276,3 +276,6 @@ pub struct WireError {
     /// What to do about it.
     pub hint: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;
