@@ -19,5 +19,7 @@ pub mod plan;
 pub mod planner;
 pub mod run;
 pub mod schedule;
+#[cfg(test)]
+mod simulation;
 pub mod timestamp;
 pub mod wire;

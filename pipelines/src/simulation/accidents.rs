@@ -1,0 +1,97 @@
+//! What goes wrong: late post, silence, changes of mind, forgeries.
+
+use super::{World, finish, lose};
+use crate::job::{Job, JobEvent, Lease, Outcome, Refused, Status};
+use crate::names::JobName;
+use crate::run::RunEvent;
+
+impl World {
+    pub(super) fn deliver(&mut self) {
+        let count = self.post.len() as u64;
+        if count > 0 {
+            let at = self.random.below(count) as usize;
+            let event = self.post.swap_remove(at);
+            self.send(event);
+        }
+    }
+
+    /// The server has not heard from some runner for too long. The runner may be well.
+    pub(super) fn lose_a_lease(&mut self) {
+        let held = self.held();
+        if !held.is_empty() {
+            let at = self.random.below(held.len() as u64) as usize;
+            let (name, lease) = held[at].clone();
+            self.note("lease ran out");
+            self.send(lose(&name, lease));
+        }
+    }
+
+    pub(super) fn held(&self) -> Vec<(JobName, Lease)> {
+        let held = |job: &Job| match job.status {
+            Status::Running { lease, .. } => Some((job.name.clone(), lease)),
+            Status::Waiting | Status::Queued | Status::Finished { .. } => None,
+        };
+        self.run.jobs.iter().filter_map(held).collect()
+    }
+
+    pub(super) fn stop(&mut self) {
+        let outcome = match self.random.chance(50) {
+            true => Outcome::Cancelled,
+            false => Outcome::Superseded,
+        };
+        let reason = "no longer wanted".into();
+        // A stopped run has little left to tell, so most stops are of one job.
+        let event = if self.random.chance(20) {
+            self.note("stop of a run");
+            RunEvent::Stop { outcome, reason }
+        } else {
+            self.note("stop of a job");
+            let name = self.any_job();
+            RunEvent::Job(name, JobEvent::Stop { outcome, reason })
+        };
+        self.apply(event).expect("stopping is always possible");
+    }
+
+    fn any_job(&mut self) -> JobName {
+        let at = self.random.below(self.run.jobs.len() as u64) as usize;
+        self.run.jobs[at].name.clone()
+    }
+
+    /// A writer with a lease of old, or with one that never was.
+    pub(super) fn forge(&mut self) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let at = self.random.below(self.leases.len() as u64) as usize;
+        let (name, mut lease) = self.leases[at].clone();
+        match self.random.below(4) {
+            0 => lease.fence.0 += 1,
+            1 => lease.attempt.0 += 1,
+            2 => lease.runner.0 += 1,
+            _ => {}
+        }
+        if self.held().contains(&(name.clone(), lease)) {
+            return;
+        }
+        let outcome = self.outcome();
+        let event = match self.random.chance(50) {
+            true => finish(&name, lease, outcome),
+            false => lose(&name, lease),
+        };
+        assert_eq!(self.apply(event), Err(Refused::StaleLease));
+        self.note("forged report refused");
+    }
+
+    /// Events that no caller should send. They may be refused, but must break nothing.
+    pub(super) fn meddle(&mut self) {
+        let name = self.any_job();
+        let event = match self.random.chance(50) {
+            true => JobEvent::Ready,
+            false => JobEvent::Stop {
+                outcome: Outcome::Passed,
+                reason: String::new(),
+            },
+        };
+        let _ = self.apply(RunEvent::Job(name, event));
+    }
+}

@@ -1,0 +1,204 @@
+//! What must hold at every step of every world.
+
+use super::{World, attempts_max, is_deploy};
+use crate::ids::Fence;
+use crate::job::{Job, JobEvent, Outcome, Refused, State, Status};
+use crate::run::{Effect, Run, RunEvent};
+
+impl World {
+    /// Applies an event, and checks every invariant before and after it.
+    pub(super) fn apply(&mut self, event: RunEvent) -> Result<(), Refused> {
+        let before = self.run.clone();
+        let is_stale = is_stale(&before, &event);
+        match self.run.apply(event.clone()) {
+            Err(refused) => {
+                assert_eq!(self.run, before, "refused, but moved");
+                Err(refused)
+            }
+            Ok(effects) => {
+                assert!(!is_stale, "a stale writer was heard: {event:?}");
+                if self.run == before {
+                    assert_eq!(effects, [], "nothing moved, but something follows");
+                } else {
+                    self.record.push(event);
+                }
+                self.check_jobs(&before);
+                check_effects(&before, &self.run, &effects);
+                check_states(&self.run);
+                Ok(())
+            }
+        }
+    }
+
+    /// A report arrives. It is refused exactly if it is stale, or if it cannot be.
+    pub(super) fn send(&mut self, event: RunEvent) {
+        let is_stale = is_stale(&self.run, &event);
+        match self.apply(event.clone()) {
+            Ok(()) => {}
+            Err(Refused::StaleLease) => {
+                assert!(is_stale, "refused as stale, but is not: {event:?}");
+                self.note("stale report refused");
+            }
+            Err(Refused::Illegal) => {
+                let skipped = Outcome::Skipped;
+                let is_impossible = matches!(&event, RunEvent::Job(_, JobEvent::Finish { outcome, .. }) if *outcome == skipped);
+                assert!(is_impossible, "refused without a reason: {event:?}");
+            }
+        }
+    }
+
+    fn check_jobs(&mut self, before: &Run) {
+        for (place, old) in before.jobs.iter().enumerate() {
+            let new = self.run.jobs[place].clone();
+            let planned = &self.plan.jobs[place];
+            if let Status::Finished { .. } = old.status {
+                assert_eq!(*old, new, "a finished job changed");
+            }
+            assert!(
+                new.attempt <= attempts_max(&new, planned.retries),
+                "{new:?}"
+            );
+            if old.status == new.status {
+                continue;
+            }
+            match (&old.status, &new.status) {
+                (Status::Queued, Status::Running { lease, .. }) => {
+                    assert_eq!(lease.attempt.0, new.attempt);
+                    let key = (new.name.clone(), lease.attempt);
+                    assert!(self.claimed.insert(key), "an attempt was claimed twice");
+                    let mut earlier = self.leases.iter();
+                    let is_new = |fence: Fence| fence < lease.fence;
+                    assert!(earlier.all(|(_, old)| is_new(old.fence)), "an old fence");
+                    self.leases.push((new.name.clone(), *lease));
+                    self.check_needs(&new);
+                }
+                (Status::Running { .. }, Status::Queued) => {
+                    let what = match old.retries_left == new.retries_left {
+                        true => "takeover",
+                        false => "retry",
+                    };
+                    assert!(what == "retry" || is_deploy(&self.plan.jobs[place].work));
+                    self.note(what);
+                }
+                (Status::Waiting, Status::Queued) => self.check_needs(&new),
+                (Status::Waiting | Status::Queued, Status::Finished { outcome }) => {
+                    assert_ne!(*outcome, Outcome::Passed, "passed without running");
+                }
+                (Status::Running { stop: None, .. }, Status::Running { stop: Some(_), .. })
+                | (Status::Running { .. }, Status::Finished { .. }) => {}
+                (old, new) => panic!("from {old:?} to {new:?}"),
+            }
+        }
+    }
+
+    fn check_needs(&self, job: &Job) {
+        for need in &job.needs {
+            let need = self.run.job(need).expect("needs exist");
+            assert_eq!(
+                need.status.state(),
+                State::Passed,
+                "started too early: {job:?}"
+            );
+        }
+    }
+
+    /// The server's process ends; the next one reads the record.
+    pub(super) fn restart(&mut self) {
+        self.note("restart");
+        self.run = self.replayed();
+    }
+
+    fn replayed(&self) -> Run {
+        let stored = serde_json::to_string(&(&self.initial, &self.record)).unwrap();
+        let (mut run, record): (Run, Vec<RunEvent>) = serde_json::from_str(&stored).unwrap();
+        for event in record {
+            run.apply(event)
+                .expect("what was applied can be applied again");
+        }
+        assert_eq!(
+            run, self.run,
+            "the record does not lead to the stored state"
+        );
+        run
+    }
+
+    pub(super) fn check_the_end(&mut self) {
+        assert!(self.run.state().is_final());
+        assert!(
+            self.run
+                .jobs
+                .iter()
+                .all(|job| job.status.state().is_final())
+        );
+        self.restart();
+        // Whatever still arrives finds nothing to change.
+        let end = self.run.clone();
+        for event in std::mem::take(&mut self.post) {
+            assert_eq!(self.apply(event), Err(Refused::StaleLease));
+        }
+        assert_eq!(self.run, end);
+    }
+}
+
+fn is_stale(run: &Run, event: &RunEvent) -> bool {
+    let (name, lease) = match event {
+        RunEvent::Job(name, JobEvent::Finish { lease, .. } | JobEvent::Lose { lease, .. }) => {
+            (name, lease)
+        }
+        RunEvent::Begin | RunEvent::Job(..) | RunEvent::Stop { .. } => return false,
+    };
+    match run.job(name).map(|job| &job.status) {
+        Some(Status::Running { lease: held, .. }) => held != lease,
+        Some(Status::Waiting | Status::Queued | Status::Finished { .. }) | None => true,
+    }
+}
+
+/// Everything that moved is told, once it matters to someone, and nothing else is.
+fn check_effects(before: &Run, after: &Run, effects: &[Effect]) {
+    let told = |effect: Effect| effects.contains(&effect);
+    for (old, new) in before.jobs.iter().zip(&after.jobs) {
+        assert_eq!(
+            told(Effect::JobChanged(new.name.clone())),
+            old != new,
+            "{new:?}"
+        );
+        let is_readied = new.status == Status::Queued && old.status != Status::Queued;
+        assert_eq!(
+            told(Effect::JobReady(new.name.clone())),
+            is_readied,
+            "{new:?}"
+        );
+        let is_stopped = matches!(new.status, Status::Running { stop: Some(_), .. })
+            && matches!(old.status, Status::Running { stop: None, .. });
+        assert_eq!(
+            told(Effect::StopJob(new.name.clone())),
+            is_stopped,
+            "{new:?}"
+        );
+    }
+    let is_moved = before.state() != after.state();
+    assert_eq!(told(Effect::RunChanged(after.state())), is_moved);
+}
+
+/// Nothing waits that could be decided, and the run's state follows from its jobs.
+fn check_states(run: &Run) {
+    let state = |job: &Job| job.status.state();
+    let needs = |job: &Job| -> Vec<State> {
+        let needs = job.needs.iter().map(|need| run.job(need).unwrap());
+        needs.map(state).collect()
+    };
+    for job in run.jobs.iter().filter(|job| state(job) == State::Waiting) {
+        let needs = needs(job);
+        assert!(
+            needs.iter().any(|need| !need.is_final()),
+            "{job:?} waits for nothing"
+        );
+        assert!(
+            needs
+                .iter()
+                .all(|need| !need.is_final() || *need == State::Passed)
+        );
+    }
+    let all_final = run.jobs.iter().all(|job| state(job).is_final());
+    assert_eq!(run.state().is_final(), all_final);
+}
