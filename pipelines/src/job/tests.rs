@@ -216,7 +216,7 @@ fn only_infrastructure_failures_are_retried_and_only_as_often_as_allowed() {
 fn a_deploy_is_taken_over_from_lost_runners_a_bounded_number_of_times() {
     let mut job = job(JobKind::Deploy, Status::Queued);
     let mut takeovers = 0;
-    for attempt in 1.. {
+    for attempt in 1..=100 {
         let lease = lease(attempt, i64::from(attempt));
         assert_eq!(job.apply(JobEvent::Claim(lease)), Ok(Changed::Yes));
         assert_eq!(job.apply(lose(lease)), Ok(Changed::Yes));
