@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::github::{GitHub, GitHubError};
+use crate::leases::Leases;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
@@ -31,6 +33,8 @@ pub struct App {
     pub objects: Objects,
     /// Who listens.
     pub live: Live,
+    /// Who has been heard from.
+    pub leases: Leases,
     /// GitHub, if it is connected.
     pub github: Option<GitHub>,
     /// Wakes the loops.
@@ -62,6 +66,7 @@ impl App {
         Ok(Self {
             public_url: config.public_url.clone().unwrap_or_else(listener).into(),
             data: config.data.clone(),
+            leases: Leases::new(Duration::from_millis(config.lease_ms)),
             objects: Objects::new(&config.data),
             config: Arc::new(config),
             clock,
