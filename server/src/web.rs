@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::Router;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
@@ -14,11 +14,12 @@ use tracing::Instrument;
 use crate::app::App;
 
 pub(crate) mod access;
+pub(crate) mod api;
 pub(crate) mod health;
 pub(crate) mod plain;
+pub(crate) mod runner_api;
 pub(crate) mod session;
 pub(crate) mod webhook;
-
 
 /// Everything the server answers.
 pub fn router(app: App) -> Router {
@@ -26,6 +27,8 @@ pub fn router(app: App) -> Router {
         .merge(webhook::routes())
         .merge(health::routes())
         .merge(session::routes())
+        .merge(runner_api::routes())
+        .merge(api::routes())
         .route_layer(from_fn_with_state(app.clone(), access::guard))
         .fallback(access::nothing_here)
         .method_not_allowed_fallback(access::nothing_here)
@@ -38,7 +41,11 @@ pub fn router(app: App) -> Router {
 }
 
 /// Calls that wait on purpose, or stream: they have no deadline.
-const PATIENT: &[&str] = &["/live", "/runner/v1/claim", "/runner/v1/jobs/{job}/heartbeat"];
+const PATIENT: &[&str] = &[
+    "/live",
+    "/runner/v1/claim",
+    "/runner/v1/jobs/{job}/heartbeat",
+];
 /// Any other answer takes less, or something is wrong.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -66,7 +73,8 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
         ),
     };
     let (status, took) = (response.status().as_u16(), began.elapsed());
-    app.metrics.request(method.as_str(), &pattern, (status, took));
+    app.metrics
+        .request(method.as_str(), &pattern, (status, took));
     span.in_scope(|| tracing::debug!(status, took_ms = took.as_secs_f64() * 1000.0, "answered"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         let name = HeaderName::from_static("x-request-id");

@@ -99,6 +99,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         "/api/v1/repos/{owner}/{repo}/deploys/{number}",
         Program,
     ),
+    ("GET", "/api/v1/runners", Program),
     // Runners.
     ("POST", "/runner/v1/register", Runner),
     ("POST", "/runner/v1/claim", Runner),
