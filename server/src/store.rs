@@ -18,6 +18,8 @@ use sqlx::sqlite::{
 };
 
 pub mod access;
+pub(crate) mod api;
+pub(crate) mod assignments;
 pub(crate) mod attempts;
 pub(crate) mod audit;
 mod cell;
