@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio::sync::Mutex;
 
 use pipelines::ids::{Attempt, JobId};
 
@@ -12,6 +14,8 @@ use pipelines::ids::{Attempt, JobId};
 #[derive(Debug, Clone)]
 pub struct Objects {
     root: PathBuf,
+    /// Two calls that append to one log would both measure it first; jobs share these by number.
+    appends: Arc<[Mutex<()>; 32]>,
 }
 
 /// Why a chunk was not stored.
@@ -30,6 +34,7 @@ impl Objects {
     pub fn new(data: &Path) -> Self {
         Self {
             root: data.join("logs"),
+            appends: Arc::default(),
         }
     }
 
@@ -47,6 +52,9 @@ impl Objects {
         offset: u64,
         chunk: &[u8],
     ) -> Result<u64, AppendError> {
+        let _alone = self.appends[job.0.unsigned_abs() as usize % self.appends.len()]
+            .lock()
+            .await;
         let path = self.path(job, attempt);
         if let Some(folder) = path.parent() {
             tokio::fs::create_dir_all(folder).await?;
@@ -62,6 +70,8 @@ impl Objects {
         }
         let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
         let Some(new) = chunk.get(known..).filter(|new| !new.is_empty()) else {
+            // An earlier call may have written this and failed before it was durable.
+            file.sync_data().await?;
             return Ok(length);
         };
         file.write_all(new).await?;
@@ -114,5 +124,17 @@ mod tests {
             Err(AppendError::Gap(8))
         ));
         assert_eq!(objects.read(log, 0, 100).await.unwrap(), b"one\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn a_chunk_sent_twice_at_the_same_moment_is_stored_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (objects, log) = (Objects::new(folder.path()), (JobId(7), Attempt(1)));
+        let chunk = b"one\n".repeat(10_000);
+        let sends = (0..8).map(|_| objects.append(log, 0, &chunk));
+        for stored in futures_util::future::join_all(sends).await {
+            assert_eq!(stored.unwrap(), chunk.len() as u64);
+        }
+        assert_eq!(objects.read(log, 0, 100_000).await.unwrap(), chunk);
     }
 }
