@@ -82,6 +82,9 @@ fn broken_rule(pattern: &str) -> Option<&'static str> {
         Some("`**` stands for whole parts of a path, as in `a/**/b`")
     } else if pattern.starts_with('/') || pattern.contains("//") {
         Some("it does not begin with `/`, nor hold `//`")
+    } else if pattern.ends_with('/') {
+        // No branch, tag or changed path ends like this: it would quietly match nothing.
+        Some("write `folder/**` for everything in a folder")
     } else {
         None
     }

@@ -1,6 +1,7 @@
 //! What goes wrong: late post, silence, changes of mind, forgeries.
 
 use super::{World, finish, lose};
+use crate::ids::{Attempt, Fence, RunnerId};
 use crate::job::{Job, JobEvent, Lease, Outcome, Refused, Status};
 use crate::names::JobName;
 use crate::run::RunEvent;
@@ -85,12 +86,22 @@ impl World {
     /// Events that no caller should send. They may be refused, but must break nothing.
     pub(super) fn meddle(&mut self) {
         let name = self.any_job();
-        let event = match self.random.chance(50) {
-            true => JobEvent::Ready,
-            false => JobEvent::Stop {
+        let attempt = self.run.job(&name).map_or(0, |job| job.attempt);
+        let event = match self.random.below(3) {
+            0 => JobEvent::Ready,
+            1 => JobEvent::Stop {
                 outcome: Outcome::Passed,
                 reason: String::new(),
             },
+            // An attempt that has been claimed, or one too far.
+            _ => {
+                self.fence += 1;
+                JobEvent::Claim(Lease {
+                    runner: RunnerId(1),
+                    attempt: Attempt(attempt + 2 * self.random.below(2) as u32),
+                    fence: Fence(self.fence),
+                })
+            }
         };
         let _ = self.apply(RunEvent::Job(name, event));
     }

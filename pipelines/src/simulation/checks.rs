@@ -64,6 +64,11 @@ impl World {
             match (&old.status, &new.status) {
                 (Status::Queued, Status::Running { lease, .. }) => {
                     assert_eq!(lease.attempt.0, new.attempt);
+                    assert_eq!(
+                        new.attempt,
+                        old.attempt + 1,
+                        "an attempt left out or repeated"
+                    );
                     let key = (new.name.clone(), lease.attempt);
                     assert!(self.claimed.insert(key), "an attempt was claimed twice");
                     let mut earlier = self.leases.iter();
