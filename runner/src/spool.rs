@@ -1,0 +1,281 @@
+//! A job's log between its process and the server: on disk, sent again until it is acknowledged.
+//!
+//! Two tasks share one file. [`keep`] takes records from the queue and appends them; [`ship`] sends
+//! what the server does not have. An absent server therefore costs disk, never output, and a lost
+//! or repeated call costs nothing: the server answers with the offset it wants next.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pipelines::limits::{LOG_BYTES_MAX, LOG_CHUNK_BYTES_MAX};
+use pipelines::log::{Record, Voice};
+use pipelines::wire::LogAck;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{CallError, JobClient, retry};
+use crate::clock;
+use crate::logs::{Entry, JobLog};
+
+/// How long output is gathered before it is sent: short enough to look live to a person.
+const BATCH: Duration = Duration::from_millis(200);
+/// Kept free below the limit of a log, so that a full one can still say how the job ended.
+const NOTES_RESERVE: u64 = 1024 * 1024;
+/// Between two tries to write to a disk that refuses.
+const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Where the log goes: the server, or a stand-in of it.
+pub trait Uplink: Clone + Send + Sync + 'static {
+    /// Offers the bytes that begin at `offset`; answers how much is stored.
+    fn put(
+        &self,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<LogAck, CallError>> + Send;
+}
+
+impl Uplink for JobClient {
+    async fn put(&self, offset: u64, bytes: Vec<u8>) -> Result<LogAck, CallError> {
+        self.log(offset, bytes).await
+    }
+}
+
+/// Opens the log of a job whose first `offset` bytes the server has already. It ends when all
+/// writers are gone, or when `lost` is cancelled; a refused call cancels `lost`.
+pub async fn open(
+    file: &Path,
+    offset: u64,
+    uplink: impl Uplink,
+    lost: CancellationToken,
+) -> anyhow::Result<JobLog> {
+    let create = tokio::fs::File::create(file).await;
+    let writer = create.with_context(|| format!("cannot write the log at {}", file.display()))?;
+    let (log, entries) = JobLog::new();
+    let (written, progress) = watch::channel(Progress {
+        written: offset,
+        hurry: false,
+    });
+    let acknowledged = Arc::new(watch::channel(offset).0);
+    let spool = Spool {
+        base: offset,
+        path: file.to_owned(),
+    };
+    tokio::spawn(ship(
+        spool.clone(),
+        progress,
+        acknowledged.clone(),
+        uplink,
+        lost.clone(),
+    ));
+    let keeper = Keeper {
+        file: writer,
+        written,
+        acknowledged: acknowledged.subscribe(),
+        full: false,
+    };
+    tokio::spawn(keeper.keep(entries, lost));
+    Ok(log)
+}
+
+/// How much is in the file, counted from the log's beginning, and whether somebody waits for it.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    written: u64,
+    hurry: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Spool {
+    base: u64,
+    path: PathBuf,
+}
+
+impl Spool {
+    /// The bytes from `offset` on: at most one call's worth, and whole records where possible.
+    async fn read(&self, offset: u64, end: u64) -> std::io::Result<Vec<u8>> {
+        let length = (end - offset).min(LOG_CHUNK_BYTES_MAX as u64);
+        let mut file = tokio::fs::File::open(&self.path).await?;
+        let start = std::io::SeekFrom::Start(offset - self.base);
+        file.seek(start).await?;
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(LOG_CHUNK_BYTES_MAX)];
+        file.read_exact(&mut bytes).await?;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            bytes.truncate(last + 1);
+        }
+        Ok(bytes)
+    }
+}
+
+struct Keeper {
+    file: tokio::fs::File,
+    written: watch::Sender<Progress>,
+    acknowledged: watch::Receiver<u64>,
+    full: bool,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut entries: mpsc::Receiver<Entry>, lost: CancellationToken) {
+        let mut batch = Vec::new();
+        loop {
+            let count = tokio::select! {
+                count = entries.recv_many(&mut batch, 256) => count,
+                () = lost.cancelled() => return,
+            };
+            if count == 0 {
+                return;
+            }
+            let mut buffer = Vec::new();
+            let mut flushes = Vec::new();
+            for entry in batch.drain(..) {
+                match entry {
+                    Entry::Record { bytes, voice } => self.take(&mut buffer, &bytes, voice),
+                    Entry::Flush(done) => flushes.push(done),
+                }
+            }
+            tokio::select! {
+                () = self.append(&buffer) => {}
+                () = lost.cancelled() => return,
+            }
+            if !flushes.is_empty() {
+                self.flush(flushes, &lost).await;
+            }
+        }
+    }
+
+    /// Takes a record if the log has room for it. What comes after is dropped, and the log says so.
+    fn take(&mut self, buffer: &mut Vec<u8>, bytes: &[u8], voice: Voice) {
+        let size = self.written.borrow().written + (buffer.len() + bytes.len()) as u64;
+        let limit = match voice {
+            Voice::Out | Voice::Err => LOG_BYTES_MAX - NOTES_RESERVE,
+            Voice::Note => LOG_BYTES_MAX,
+        };
+        if size <= limit && !(self.full && voice != Voice::Note) {
+            buffer.extend_from_slice(bytes);
+            return;
+        }
+        if self.full {
+            return;
+        }
+        self.full = true;
+        let step = Record::read(bytes.strip_suffix(b"\n").unwrap_or(bytes)).step;
+        let text = format!(
+            "the log is longer than {} MB: further output is dropped",
+            LOG_BYTES_MAX / 1024 / 1024
+        );
+        Record {
+            at_ms: clock::now().0,
+            step,
+            voice: Voice::Note,
+            text: text.as_bytes(),
+        }
+        .write(buffer);
+    }
+
+    /// Appends, however long it takes: while the disk refuses, the queue fills and the process waits.
+    async fn append(&mut self, buffer: &[u8]) {
+        if buffer.is_empty() {
+            return;
+        }
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            match self.file.write(rest).await {
+                Ok(count) => rest = &rest[count..],
+                Err(error) => {
+                    tracing::error!(%error, "cannot write a log to disk: its job waits");
+                    tokio::time::sleep(DISK_RETRY).await;
+                }
+            }
+        }
+        // Tokio's file hands writes to a thread: only a flush says that the last one has happened.
+        while let Err(error) = self.file.flush().await {
+            tracing::error!(%error, "cannot write a log to disk: its job waits");
+            tokio::time::sleep(DISK_RETRY).await;
+        }
+        self.written
+            .send_modify(|progress| progress.written += buffer.len() as u64);
+    }
+
+    async fn flush(&mut self, waiting: Vec<oneshot::Sender<()>>, lost: &CancellationToken) {
+        self.written.send_modify(|progress| progress.hurry = true);
+        let written = self.written.borrow().written;
+        tokio::select! {
+            // An error means that the shipper has ended, which it does only when the log is lost.
+            _ = self.acknowledged.wait_for(|offset| *offset >= written) => {}
+            () = lost.cancelled() => {}
+        }
+        self.written.send_modify(|progress| progress.hurry = false);
+        for done in waiting {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+    }
+}
+
+async fn ship(
+    spool: Spool,
+    mut progress: watch::Receiver<Progress>,
+    acknowledged: Arc<watch::Sender<u64>>,
+    uplink: impl Uplink,
+    lost: CancellationToken,
+) {
+    let mut offset = spool.base;
+    loop {
+        let news = progress.wait_for(|progress| progress.written > offset);
+        let ended = tokio::select! {
+            news = news => news.is_err(),
+            () = lost.cancelled() => true,
+        };
+        if ended {
+            return;
+        }
+        gather(&mut progress, offset).await;
+        let end = progress.borrow().written;
+        let sent = match spool.read(offset, end).await {
+            Ok(bytes) => retry(&lost, || uplink.put(offset, bytes.clone())).await,
+            Err(error) => {
+                tracing::error!(%error, path = %spool.path.display(), "cannot read a log back");
+                tokio::time::sleep(DISK_RETRY).await;
+                continue;
+            }
+        };
+        match sent {
+            Ok(ack) if (spool.base..=end).contains(&ack.offset) => {
+                offset = ack.offset;
+                acknowledged.send_replace(offset);
+            }
+            Ok(ack) => {
+                tracing::error!(
+                    offset = ack.offset,
+                    from = spool.base,
+                    to = end,
+                    "the server wants a part of a log that is not here: the job is given up"
+                );
+                lost.cancel();
+                return;
+            }
+            Err(error) => {
+                if !lost.is_cancelled() {
+                    tracing::warn!(%error, "a log was refused: the job is given up");
+                    lost.cancel();
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for the batch to fill, unless somebody waits for it.
+async fn gather(progress: &mut watch::Receiver<Progress>, offset: u64) {
+    let full = |progress: &Progress| {
+        progress.hurry || progress.written - offset >= LOG_CHUNK_BYTES_MAX as u64
+    };
+    // Either end of this wait, the time or an ended writer, means: send now.
+    let _ = tokio::time::timeout(BATCH, progress.wait_for(full)).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::sync::Mutex;
+
+use pipelines::log::records;
+
+use super::*;
+
+/// A server's end of a log, with faults: each call takes the next one.
+#[derive(Clone, Default)]
+struct Server {
+    stored: Arc<Mutex<Vec<u8>>>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The call never arrives.
+    Away,
+    /// It is stored, but the answer is lost.
+    AnswerLost,
+    /// Only this many bytes are stored.
+    Partial(usize),
+    /// The server was restored and has forgotten this many bytes.
+    Forgets(usize),
+    /// The lease is gone.
+    Stale,
+}
+
+impl Uplink for Server {
+    async fn put(&self, offset: u64, bytes: Vec<u8>) -> Result<LogAck, CallError> {
+        assert!(bytes.len() <= LOG_CHUNK_BYTES_MAX);
+        let fault = self.faults.lock().unwrap().pop();
+        let mut stored = self.stored.lock().unwrap();
+        let mut keep = bytes.len();
+        match fault {
+            Some(Fault::Away) => return Err(CallError::Unreachable("away".into())),
+            Some(Fault::Stale) => return Err(CallError::Stale("gone".into())),
+            Some(Fault::Partial(bytes)) => keep = keep.min(bytes),
+            Some(Fault::Forgets(bytes)) => {
+                let left = stored.len().saturating_sub(bytes);
+                stored.truncate(left);
+            }
+            Some(Fault::AnswerLost) | None => {}
+        }
+        let have = stored.len() as u64;
+        if offset <= have {
+            let known = usize::try_from(have - offset).unwrap();
+            if known < keep {
+                stored.extend_from_slice(&bytes[known..keep]);
+            }
+        }
+        if let Some(Fault::AnswerLost) = fault {
+            return Err(CallError::Unreachable("reset".into()));
+        }
+        Ok(LogAck {
+            offset: stored.len() as u64,
+        })
+    }
+}
+
+async fn write_lines(server: &Server, lost: &CancellationToken, count: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let log = open(&file, 0, server.clone(), lost.clone()).await.unwrap();
+    for index in 0..count {
+        log.note(1, &format!("line {index} {}", "x".repeat(300)))
+            .await;
+        if index % 500 == 0 {
+            log.flush().await;
+        }
+    }
+    log.flush().await;
+}
+
+fn seen(server: &Server) -> Vec<String> {
+    let stored = server.stored.lock().unwrap();
+    records(&stored)
+        .map(|record| {
+            let text = String::from_utf8(record.text.to_vec()).unwrap();
+            text.trim_end_matches(['x', ' ']).to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_line_arrives_once_whatever_the_server_does() {
+    let server = Server::default();
+    let faults = [
+        Fault::Away,
+        Fault::AnswerLost,
+        Fault::Partial(7),
+        Fault::Partial(0),
+        Fault::Forgets(100_000),
+        Fault::AnswerLost,
+        Fault::Away,
+        Fault::Forgets(1),
+    ];
+    server.faults.lock().unwrap().extend(faults);
+    let lost = CancellationToken::new();
+    write_lines(&server, &lost, 6000).await;
+    let expected: Vec<String> = (0..6000).map(|index| format!("line {index}")).collect();
+    assert_eq!(seen(&server), expected);
+    assert!(server.faults.lock().unwrap().is_empty());
+    assert!(!lost.is_cancelled());
+}
+
+#[tokio::test]
+async fn a_stale_lease_ends_the_log_and_frees_its_writers() {
+    let server = Server::default();
+    server.faults.lock().unwrap().push(Fault::Stale);
+    let lost = CancellationToken::new();
+    write_lines(&server, &lost, 3000).await;
+    assert!(lost.is_cancelled());
+    assert!(seen(&server).is_empty());
+}
+
+#[tokio::test]
+async fn a_full_log_drops_output_says_so_and_keeps_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tokio::fs::File::create(folder.path().join("log"))
+        .await
+        .unwrap();
+    let written = LOG_BYTES_MAX - NOTES_RESERVE - 10;
+    let mut keeper = Keeper {
+        file,
+        written: watch::channel(Progress {
+            written,
+            hurry: false,
+        })
+        .0,
+        acknowledged: watch::channel(0).1,
+        full: false,
+    };
+    let mut buffer = Vec::new();
+    for (voice, line) in [
+        (Voice::Out, "1 2 o more than ten bytes\n"),
+        (Voice::Out, "1 2 o x\n"),
+        (Voice::Note, "1 2 n exit code 3\n"),
+    ] {
+        keeper.take(&mut buffer, line.as_bytes(), voice);
+    }
+    let texts: Vec<_> = records(&buffer)
+        .map(|record| String::from_utf8_lossy(record.text).into_owned())
+        .collect();
+    let dropped = "the log is longer than 1024 MB: further output is dropped";
+    assert_eq!(texts, [dropped, "exit code 3"]);
+}
