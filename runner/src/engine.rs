@@ -1,0 +1,193 @@
+//! Where steps run: the lifecycle contract. Every engine passes the same `contract_tests`.
+//!
+//! For one job, in this order, each call awaited before the next:
+//!
+//! 1. [`Engine::prepare`] makes what the steps share: an empty workspace and a network of their own.
+//! 2. [`Engine::fill`] copies a folder of this machine into the workspace.
+//! 3. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes,
+//!    waits for its end and removes it. The files of one step are there for the next; nothing else is.
+//! 4. [`Engine::remove`] removes all of it. It is called on every path, also when `prepare` failed,
+//!    and may be called again.
+//!
+//! **Cancellation.** Calls are not dropped halfway: `run` watches `stop`. Once it is cancelled the
+//! process gets TERM, after [`pipelines::limits::STOP_GRACE`] KILL, and `run` answers
+//! [`StepEnd::Stopped`]. **Errors** say whose fault it is: [`EngineError::Work`] is the
+//! pipeline's (an image that does not exist), [`EngineError::Infrastructure`] is ours; the words
+//! are for people. **Repeats.** `run` is never repeated by its caller: a step runs at most once.
+//! **Orphans.** What a killed runner left behind is found by its labels and removed by
+//! [`Engine::sweep`], at start and then every few minutes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::path::Path;
+
+use pipelines::ids::{Attempt, JobId};
+use pipelines::wire::Assignment;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::config::{EngineChoice, RunnerConfig};
+use crate::logs::StepLog;
+
+pub mod docker;
+pub mod exit;
+pub mod scripted;
+
+/// Names one attempt of one job on this machine: its containers, network and volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobKey {
+    /// The runner's state folder: two runners on one Docker engine never meet.
+    pub instance: Ulid,
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// `owner/name`, for people.
+    pub repository: String,
+    /// The run's number, for people.
+    pub run: String,
+    /// The job's name, for people.
+    pub name: String,
+}
+
+impl JobKey {
+    /// The key of an assignment.
+    pub fn of(assignment: &Assignment, instance: Ulid) -> Self {
+        Self {
+            instance,
+            job: assignment.job,
+            attempt: assignment.lease.attempt,
+            repository: assignment.run.repository.to_string(),
+            run: assignment.run.number.to_string(),
+            name: assignment.name.to_string(),
+        }
+    }
+
+    /// What its network and volume are called, and how the names of its containers begin.
+    pub fn resource(&self) -> String {
+        let instance = self.instance.to_string().to_lowercase();
+        format!("seaworthy-{instance}-{}-{}", self.job, self.attempt)
+    }
+}
+
+/// One step, with every choice made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepSpec {
+    /// Its place in the job, from 0; the checkout is 0.
+    pub step: u32,
+    /// The image.
+    pub image: String,
+    /// The script, for `sh -e`.
+    pub script: String,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepEnd {
+    /// By itself.
+    Exited {
+        /// The exit code of its process.
+        code: i64,
+        /// What the code means, in words; none for 0.
+        reason: Option<String>,
+    },
+    /// Because `stop` was cancelled.
+    Stopped,
+}
+
+/// Why an engine could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The pipeline asks for what cannot be.
+    #[error("{0}")]
+    Work(String),
+    /// The engine, the network or a registry failed.
+    #[error("{0}")]
+    Infrastructure(String),
+}
+
+/// See the module's text.
+pub trait Engine: Send + Sync {
+    /// Makes an empty workspace and a network.
+    fn prepare(&self, job: &JobKey) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Copies the content of `folder` into the workspace. `image` is one that the job uses: an
+    /// engine may need a container to reach the workspace.
+    fn fill(
+        &self,
+        job: &JobKey,
+        image: &str,
+        folder: &Path,
+        log: &StepLog,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Runs one step.
+    fn run(
+        &self,
+        job: &JobKey,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Result<StepEnd, EngineError>> + Send;
+
+    /// Removes everything of the job.
+    fn remove(&self, job: &JobKey) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Removes everything of this runner but of the jobs in `keep`; answers how many things.
+    fn sweep(
+        &self,
+        instance: Ulid,
+        keep: &HashSet<(JobId, Attempt)>,
+    ) -> impl Future<Output = Result<usize, EngineError>> + Send;
+}
+
+/// The engine a runner was told to use, as far as it answers.
+pub enum Connected {
+    /// Docker.
+    Docker(docker::DockerEngine),
+    /// None: steps are played.
+    Scripted(scripted::ScriptedEngine),
+}
+
+impl Connected {
+    /// The engine in words: `docker 26.1.5`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Docker(engine) => engine.describe(),
+            Self::Scripted(_) => "scripted".into(),
+        }
+    }
+
+    /// Removes what a former life left behind; see [`Engine::sweep`].
+    pub async fn sweep(
+        &self,
+        instance: Ulid,
+        keep: &HashSet<(JobId, Attempt)>,
+    ) -> Result<usize, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.sweep(instance, keep).await,
+            Self::Scripted(engine) => engine.sweep(instance, keep).await,
+        }
+    }
+}
+
+/// Reaches the engine. Asked anew for every job, so that an engine that was started later, or
+/// restarted, is found.
+pub async fn connect(config: &RunnerConfig) -> Result<Connected, EngineError> {
+    match config.engine {
+        EngineChoice::Auto | EngineChoice::Docker => docker::DockerEngine::connect(config)
+            .await
+            .map(Connected::Docker),
+        EngineChoice::Kubernetes => Err(EngineError::Infrastructure(
+            "this version cannot run steps in Kubernetes: use --engine docker".into(),
+        )),
+        EngineChoice::Scripted => Ok(Connected::Scripted(scripted::ScriptedEngine::new(
+            config.state_dir.join("scripted"),
+        ))),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod contract_tests;

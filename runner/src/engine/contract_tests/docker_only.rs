@@ -1,0 +1,226 @@
+//! What only real containers can show.
+
+use bollard::models::HostConfig;
+use pipelines::limits::{STEP_MEMORY_BYTES, STEP_PIDS, STOP_GRACE};
+
+use super::*;
+
+/// Runs `test` and leaves nothing behind, whatever it does.
+async fn with_docker<F>(test: impl FnOnce(Subject<DockerEngine>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(subject) = docker().await else {
+        return;
+    };
+    let subject = subject.prepared().await;
+    let (engine, instance) = (subject.engine.clone(), subject.key.instance);
+    let played = tokio::spawn(test(subject)).await;
+    engine.sweep(instance, &HashSet::new()).await.unwrap();
+    played.unwrap();
+}
+
+#[tokio::test]
+async fn every_byte_of_output_arrives() {
+    with_docker(|subject| async move {
+        let script = r"printf '\377\000\001 no end'; printf 'and\r\nmore' >&2";
+        let (end, lines) = subject.play(&subject.step(1, script), None).await;
+        assert_eq!(end, exited(0, ""));
+        let bytes = |voice| -> Vec<Vec<u8>> {
+            let of_voice = lines.iter().filter(|(spoke, _)| *spoke == voice);
+            of_voice.map(|(_, text)| text.clone()).collect()
+        };
+        assert_eq!(bytes(Voice::Out), [b"\xff\x00\x01 no end".to_vec()]);
+        assert_eq!(bytes(Voice::Err), [b"and\r".to_vec(), b"more".to_vec()]);
+        let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done";
+        let (end, lines) = subject.play(&subject.step(2, script), None).await;
+        assert_eq!(end, exited(0, ""));
+        let expected: Vec<String> = (0..20000).map(|index| format!("line {index}")).collect();
+        assert_eq!(texts(&lines, Voice::Out), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ends_have_words() {
+    with_docker(|subject| async move {
+        for (step, script, code, words) in [
+            (
+                1,
+                "no-such-command",
+                127,
+                "command not found (exit code 127)",
+            ),
+            (
+                2,
+                "echo x > x; ./x",
+                126,
+                "the command cannot be executed (exit code 126)",
+            ),
+            (3, "kill -SEGV $$", 139, "killed by SIGSEGV (exit code 139)"),
+            (4, "false; echo never", 1, "exit code 1"),
+        ] {
+            let (end, _) = subject.play(&subject.step(step, script), None).await;
+            assert_eq!(end, exited(code, words), "{script}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_step_that_ignores_term_is_killed_after_the_grace() {
+    with_docker(|subject| async move {
+        let began = std::time::Instant::now();
+        let script = "trap 'echo asked' TERM; echo started; while true; do sleep 1; done";
+        let (end, lines) = subject
+            .play(&subject.step(1, script), Some("started"))
+            .await;
+        assert_eq!(end, Ok(StepEnd::Stopped));
+        assert_eq!(texts(&lines, Voice::Out), ["started", "asked"]);
+        let took = began.elapsed();
+        assert!(took >= STOP_GRACE && took < STOP_GRACE * 3 / 2, "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_may_do_nothing_it_need_not() {
+    with_docker(|subject| async move {
+        let stop = CancellationToken::new();
+        let (log, mut local) = JobLog::local();
+        let mut step = subject.step(1, "echo started\nsleep 600");
+        step.env.insert("A".into(), "b=c".into());
+        let step_log = log.step(1);
+        let run = subject.engine.run(&subject.key, &step, &step_log, &stop);
+        let look = async {
+            local.next().await.unwrap();
+            let name = format!("{}-1", subject.key.resource());
+            let seen = subject.engine.docker().inspect_container(&name, None).await;
+            stop.cancel();
+            seen.unwrap()
+        };
+        let (end, seen) = tokio::join!(run, look);
+        assert_eq!(end, Ok(StepEnd::Stopped));
+        check_host(&subject, seen.host_config.unwrap());
+        let mounts = seen.mounts.unwrap();
+        assert_eq!(mounts.len(), 1);
+        assert_eq!(mounts[0].typ.as_deref(), Some("volume"));
+        assert_eq!(mounts[0].destination.as_deref(), Some("/workspace"));
+        let config = seen.config.unwrap();
+        assert!(config.env.unwrap().contains(&"A=b=c".to_owned()));
+        let labels = config.labels.unwrap();
+        let expected = [
+            ("run", "12"),
+            ("job", "test"),
+            ("attempt", "1"),
+            ("step", "1"),
+            ("repository", "acme/shop"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(labels[&format!("seaworthy.dev/{name}")], value);
+        }
+    })
+    .await;
+}
+
+fn check_host(subject: &Subject<DockerEngine>, host: HostConfig) {
+    assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(host.cap_add.unwrap_or_default(), Vec::<String>::new());
+    assert_eq!(host.privileged, Some(false));
+    assert_eq!(host.pids_limit, Some(STEP_PIDS));
+    assert_eq!(host.memory, Some(STEP_MEMORY_BYTES));
+    assert_eq!(host.memory_swap, Some(STEP_MEMORY_BYTES));
+    assert_eq!(host.network_mode, Some(subject.key.resource()));
+    assert_eq!(host.binds.unwrap_or_default(), Vec::<String>::new());
+    assert_eq!(host.init, Some(true));
+    let options = host.security_opt.unwrap();
+    assert_eq!(options, ["no-new-privileges"]);
+    for mode in [
+        host.pid_mode,
+        host.ipc_mode,
+        host.userns_mode,
+        host.uts_mode,
+    ] {
+        assert_ne!(mode.as_deref(), Some("host"));
+    }
+}
+
+#[tokio::test]
+async fn a_checkout_arrives_whole_and_writable() {
+    with_docker(|subject| async move {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let long = "n".repeat(120);
+        std::fs::create_dir_all(path("a/b")).unwrap();
+        std::fs::write(path("a/b/big"), vec![b'x'; 3_000_000]).unwrap();
+        std::fs::write(path(&long), "long").unwrap();
+        std::fs::write(path("run.sh"), "#!/bin/sh\necho ran\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path("run.sh"), mode).unwrap();
+        std::os::unix::fs::symlink("a/b/big", path("link")).unwrap();
+        subject.fill(folder.path()).await;
+        let script = format!(
+            "wc -c < a/b/big; readlink link; cat {long}; echo; ./run.sh
+             echo more >> a/b/big; mkdir a/c; rm link; pwd; ls | wc -l"
+        );
+        let (end, lines) = subject.play(&subject.step(1, &script), None).await;
+        assert_eq!(end, exited(0, ""), "{lines:?}");
+        let out = texts(&lines, Voice::Out);
+        assert_eq!(
+            out,
+            ["3000000", "a/b/big", "long", "ran", "/workspace", "3"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_handed_to_a_process_is_refused() {
+    with_docker(|subject| async move {
+        for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0")] {
+            let mut step = subject.step(1, "echo never");
+            step.env.insert(name.into(), value.into());
+            let (end, _) = subject.play(&step, None).await;
+            assert!(matches!(end, Err(EngineError::Work(_))), "{name:?} {end:?}");
+        }
+        let long = format!("echo {}", "x".repeat(200_000));
+        let (end, _) = subject.play(&subject.step(1, &long), None).await;
+        assert!(matches!(end, Err(EngineError::Work(_))), "{end:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_job_is_left() {
+    with_docker(|subject| async move {
+        let (end, _) = subject.play(&subject.step(1, "echo x"), None).await;
+        assert_eq!(end, exited(0, ""));
+        // A step that was never seen to its end, as after a kill.
+        let body = bollard::models::ContainerCreateBody {
+            image: Some(subject.image.clone()),
+            labels: Some(
+                [
+                    ("seaworthy.dev/instance", subject.key.instance.to_string()),
+                    ("seaworthy.dev/job-id", "7".into()),
+                    ("seaworthy.dev/attempt", "1".into()),
+                ]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            ),
+            ..Default::default()
+        };
+        let docker = subject.engine.docker();
+        let made = docker.create_container(None, body).await.unwrap();
+        subject.remove().await;
+        assert!(docker.inspect_container(&made.id, None).await.is_err());
+        let name = subject.key.resource();
+        assert!(docker.inspect_volume(&name).await.is_err());
+        assert!(docker.inspect_network(&name, None).await.is_err());
+        let none = HashSet::new();
+        assert_eq!(
+            subject.engine.sweep(subject.key.instance, &none).await,
+            Ok(0)
+        );
+    })
+    .await;
+}

@@ -1,0 +1,164 @@
+//! What a container of ours is made of, and how it is made, listed and removed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use pipelines::limits::{STEP_MEMORY_BYTES, STEP_PIDS};
+
+use super::{DockerEngine, WORKSPACE, failed, gone, labels, patiently};
+use crate::engine::{EngineError, JobKey, StepSpec};
+
+/// Longest script: the kernel gives one argument of a program 128 KB.
+const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
+/// A container as the engine lists it.
+pub(super) struct Listed {
+    pub(super) id: String,
+    pub(super) labels: HashMap<String, String>,
+}
+
+/// Refuses what cannot be handed to a process.
+pub(super) fn check(step: &StepSpec) -> Result<(), EngineError> {
+    if step.script.len() > SCRIPT_BYTES_MAX {
+        return Err(EngineError::Work(format!(
+            "the script is longer than {} KB: put it into a file of the repository",
+            SCRIPT_BYTES_MAX / 1024
+        )));
+    }
+    if step.script.contains('\0') {
+        return Err(EngineError::Work("the script contains a NUL byte".into()));
+    }
+    for (name, value) in &step.env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(EngineError::Work(format!(
+                "the environment variable `{}` cannot be set: names have no `=`, nothing has a NUL byte",
+                name.escape_default()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The container of a step.
+pub(super) fn step(job: &JobKey, step: &StepSpec) -> ContainerCreateBody {
+    let mut labels = labels(job);
+    labels.insert("seaworthy.dev/step".into(), step.step.to_string());
+    let env = step
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    ContainerCreateBody {
+        image: Some(step.image.clone()),
+        entrypoint: Some(vec!["/bin/sh".into(), "-e".into(), "-c".into()]),
+        cmd: Some(vec![step.script.clone()]),
+        env: Some(env.collect()),
+        labels: Some(labels),
+        working_dir: Some(WORKSPACE.into()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        host_config: Some(host(job)),
+        ..Default::default()
+    }
+}
+
+/// A container that is never started: the way into the workspace.
+pub(super) fn carrier(job: &JobKey, image: &str) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec!["/bin/sh".into()]),
+        labels: Some(labels(job)),
+        host_config: Some(host(job)),
+        ..Default::default()
+    }
+}
+
+/// What every container of ours may and may not do.
+fn host(job: &JobKey) -> HostConfig {
+    HostConfig {
+        network_mode: Some(job.resource()),
+        mounts: Some(vec![Mount {
+            target: Some(WORKSPACE.into()),
+            source: Some(job.resource()),
+            typ: Some(MountType::VOLUME),
+            ..Default::default()
+        }]),
+        cap_drop: Some(vec!["ALL".into()]),
+        security_opt: Some(vec!["no-new-privileges".into()]),
+        privileged: Some(false),
+        pids_limit: Some(STEP_PIDS),
+        memory: Some(STEP_MEMORY_BYTES),
+        // The same figure again: no swap on top.
+        memory_swap: Some(STEP_MEMORY_BYTES),
+        // A process 1 that passes signals on and reaps: a shell as process 1 would ignore TERM.
+        init: Some(true),
+        // Keeps bytes as they are, and is read again when the connection to the engine broke.
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("local".into()),
+            config: None,
+        }),
+        ..Default::default()
+    }
+}
+
+impl DockerEngine {
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<(), EngineError> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let create = || {
+            self.docker
+                .create_container(Some(options.clone()), body.clone())
+        };
+        match patiently(create).await {
+            // The name is this step's alone: made by a call whose answer was lost.
+            Ok(_)
+            | Err(DockerError::DockerResponseServerError {
+                status_code: 409, ..
+            }) => Ok(()),
+            Err(error) => Err(failed("make a container")(error)),
+        }
+    }
+
+    pub(super) async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let remove = || {
+            let options = RemoveContainerOptionsBuilder::default()
+                .force(true)
+                .v(true)
+                .build();
+            self.docker.remove_container(name, Some(options))
+        };
+        match patiently(remove).await {
+            // 409: another removal is under way; whoever needs the name or volume asks again.
+            Err(DockerError::DockerResponseServerError {
+                status_code: 409, ..
+            }) => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                gone(patiently(remove).await).map_err(failed("remove a container"))
+            }
+            other => gone(other).map_err(failed("remove a container")),
+        }
+    }
+
+    pub(super) async fn containers(&self, filter: &[String]) -> Result<Vec<Listed>, EngineError> {
+        let filters = HashMap::from([("label", filter.to_vec())]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let list = || self.docker.list_containers(Some(options.clone()));
+        let found = patiently(list).await.map_err(failed("list containers"))?;
+        let listed = found.into_iter().filter_map(|container| {
+            Some(Listed {
+                id: container.id?,
+                labels: container.labels.unwrap_or_default(),
+            })
+        });
+        Ok(listed.collect())
+    }
+}

@@ -1,0 +1,258 @@
+//! One container from its start to its end: its output, its exit code, its stop.
+
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error as DockerError;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, LogsOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::{Stream, StreamExt as _};
+use pipelines::limits::STOP_GRACE;
+use pipelines::log::Voice;
+use tokio_util::sync::CancellationToken;
+
+use super::{DockerEngine, failed, gone, is_away, patiently, words};
+use crate::engine::{EngineError, StepEnd, StepSpec, exit};
+use crate::logs::{StepLog, StreamLog};
+
+/// How often output is picked up again after the connection to the engine broke.
+const RECONNECTS_MAX: u32 = 100;
+
+/// The exit code of a shell, and of our process 1, for a program that is not there.
+const NOT_FOUND: i64 = 127;
+
+/// How much of each stream has been written to the log.
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    out: usize,
+    err: usize,
+}
+
+/// Output of a container as it comes.
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, DockerError>> + Send>>;
+
+/// Where output goes.
+struct Sink {
+    out: StreamLog,
+    err: StreamLog,
+    seen: Seen,
+}
+
+impl Sink {
+    /// Takes a stream to its end. `skip`: what of it is known already. Answers whether the stream
+    /// ended as it should.
+    async fn take(&mut self, mut output: Output, mut skip: Seen) -> bool {
+        while let Some(chunk) = output.next().await {
+            let (bytes, voice) = match chunk {
+                Ok(LogOutput::StdErr { message }) => (message, Voice::Err),
+                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
+                    (message, Voice::Out)
+                }
+                Ok(LogOutput::StdIn { .. }) => continue,
+                Err(error) => {
+                    tracing::debug!(%error, "the output of a container broke off");
+                    return false;
+                }
+            };
+            let (known, seen, log) = match voice {
+                Voice::Err => (&mut skip.err, &mut self.seen.err, &mut self.err),
+                Voice::Out | Voice::Note => (&mut skip.out, &mut self.seen.out, &mut self.out),
+            };
+            let drop = bytes.len().min(*known);
+            *known -= drop;
+            *seen += bytes.len() - drop;
+            log.write(&bytes[drop..]).await;
+        }
+        true
+    }
+
+    async fn end(&mut self) {
+        self.out.end().await;
+        self.err.end().await;
+    }
+}
+
+impl DockerEngine {
+    /// Starts a container that was made and sees it to its end.
+    pub(super) async fn watch(
+        &self,
+        name: &str,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<StepEnd, EngineError> {
+        let options = AttachContainerOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .stream(true)
+            .build();
+        // Attached before it starts: no output comes too early to be seen.
+        let attached = self.docker.attach_container(name, Some(options)).await;
+        let attached = attached.map_err(failed("attach to a container"))?;
+        let started = patiently(|| {
+            self.docker
+                .start_container(name, None::<StartContainerOptions>)
+        });
+        if let Err(error) = started.await {
+            return Err(not_started(step, &error));
+        }
+        let mut sink = Sink {
+            out: log.stream(Voice::Out),
+            err: log.stream(Voice::Err),
+            seen: Seen::default(),
+        };
+        let code = self
+            .follow_or_stop(name, &mut sink, attached.output, stop)
+            .await;
+        sink.end().await;
+        let Some(code) = code else {
+            return Ok(StepEnd::Stopped);
+        };
+        let code = code?;
+        if code == NOT_FOUND && !self.has_shell(name).await {
+            return Err(no_shell(step));
+        }
+        let memory = code != 0 && self.out_of_memory(name).await;
+        Ok(StepEnd::Exited {
+            code,
+            reason: exit::words(code, memory),
+        })
+    }
+
+    /// Answers nothing when the container was stopped.
+    async fn follow_or_stop(
+        &self,
+        name: &str,
+        sink: &mut Sink,
+        attached: Output,
+        stop: &CancellationToken,
+    ) -> Option<Result<i64, EngineError>> {
+        let mut following = std::pin::pin!(self.follow(name, sink, attached));
+        tokio::select! {
+            code = &mut following => return Some(code),
+            () = stop.cancelled() => {}
+        }
+        // Its output is still taken: a process that cannot write cannot end in good order.
+        let stopped = async { tokio::join!(self.stop(name), following) };
+        if tokio::time::timeout(STOP_GRACE * 2, stopped).await.is_err() {
+            tracing::warn!(
+                container = name,
+                "a container does not stop: it is removed by force"
+            );
+        }
+        None
+    }
+
+    /// Takes the output until the container has ended; answers its exit code.
+    async fn follow(
+        &self,
+        name: &str,
+        sink: &mut Sink,
+        attached: Output,
+    ) -> Result<i64, EngineError> {
+        let mut whole = sink.take(attached, Seen::default()).await;
+        for _ in 0..RECONNECTS_MAX {
+            if !whole {
+                whole = self.take_logs(name, sink).await;
+                continue;
+            }
+            match self.wait(name).await {
+                Ok(code) => return Ok(code),
+                Err(error) if is_away(&error) => whole = false,
+                Err(error) => return Err(failed("wait for a container")(error)),
+            }
+        }
+        let text = "cannot follow a container: the connection to the engine keeps breaking";
+        Err(EngineError::Infrastructure(text.into()))
+    }
+
+    /// Reads the engine's own copy of the output, from where the live one broke off.
+    async fn take_logs(&self, name: &str, sink: &mut Sink) -> bool {
+        let alive = patiently(|| self.docker.inspect_container(name, None));
+        if alive.await.is_err() {
+            // Waiting for the container will say what is wrong.
+            return true;
+        }
+        let options = LogsOptionsBuilder::default()
+            .follow(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let known = sink.seen;
+        sink.take(Box::pin(self.docker.logs(name, Some(options))), known)
+            .await
+    }
+
+    /// TERM, grace, KILL.
+    async fn stop(&self, name: &str) {
+        let grace = i32::try_from(STOP_GRACE.as_secs()).unwrap_or(i32::MAX);
+        let call = || {
+            let options = StopContainerOptionsBuilder::default().t(grace).build();
+            self.docker.stop_container(name, Some(options))
+        };
+        if let Err(error) = gone(patiently(call).await) {
+            // It is removed by force in any case.
+            tracing::warn!(container = name, %error, "cannot stop a container");
+        }
+    }
+
+    async fn wait(&self, name: &str) -> Result<i64, DockerError> {
+        let options = WaitContainerOptionsBuilder::default()
+            .condition("not-running")
+            .build();
+        let mut answers = Box::pin(self.docker.wait_container(name, Some(options)));
+        match answers.next().await {
+            Some(Ok(answer)) => Ok(answer.status_code),
+            Some(Err(DockerError::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(error),
+            None => Err(DockerError::RequestTimeoutError),
+        }
+    }
+
+    async fn out_of_memory(&self, name: &str) -> bool {
+        let found = patiently(|| self.docker.inspect_container(name, None)).await;
+        let state = found.ok().and_then(|container| container.state);
+        state.and_then(|state| state.oom_killed).unwrap_or(false)
+    }
+
+    /// The process 1 that we ask for starts the shell, so a missing one looks like any other
+    /// command that was not found. Unsure is yes: then the exit code speaks.
+    async fn has_shell(&self, name: &str) -> bool {
+        let look = || {
+            let options = ContainerArchiveInfoOptionsBuilder::default()
+                .path("/bin/sh")
+                .build();
+            self.docker.get_container_archive_info(name, Some(options))
+        };
+        !matches!(
+            patiently(look).await,
+            Err(DockerError::DockerResponseServerError {
+                status_code: 404,
+                ..
+            })
+        )
+    }
+}
+
+fn not_started(step: &StepSpec, error: &DockerError) -> EngineError {
+    let text = words(error);
+    if text.contains("docker-init") {
+        return EngineError::Infrastructure(format!(
+            "the Docker engine has no docker-init: install it beside the engine ({text})"
+        ));
+    }
+    // The engine's words for a program that is not in the image.
+    if text.contains("/bin/sh") && (text.contains("no such file") || text.contains("not found")) {
+        return no_shell(step);
+    }
+    EngineError::Infrastructure(format!("cannot start a container: {text}"))
+}
+
+fn no_shell(step: &StepSpec) -> EngineError {
+    EngineError::Work(format!(
+        "image {} has no /bin/sh: steps need an image with a shell",
+        step.image
+    ))
+}

@@ -1,0 +1,192 @@
+//! An engine without containers: it plays a few words of shell. For measurements and tests.
+//!
+//! It understands `echo WORDS` (with `$NAME`, `>&2`, `> FILE`), `cat FILE`, `sleep SECONDS`, and
+//! `exit CODE`, one a line; any other line passes and does nothing. An image that begins with
+//! `missing` does not exist; one that begins with `broken` cannot be reached.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pipelines::ids::{Attempt, JobId};
+use pipelines::log::Voice;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec, exit};
+use crate::logs::StepLog;
+
+/// See the module's text.
+pub struct ScriptedEngine {
+    root: PathBuf,
+}
+
+impl ScriptedEngine {
+    /// An engine that keeps its workspaces under `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn workspace(&self, job: &JobKey) -> PathBuf {
+        self.root.join(job.resource())
+    }
+}
+
+fn broken(error: &std::io::Error) -> EngineError {
+    EngineError::Infrastructure(format!("cannot keep a workspace: {error}"))
+}
+
+impl Engine for ScriptedEngine {
+    async fn prepare(&self, job: &JobKey) -> Result<(), EngineError> {
+        let made = tokio::fs::create_dir_all(self.workspace(job)).await;
+        made.map_err(|error| broken(&error))
+    }
+
+    async fn fill(
+        &self,
+        job: &JobKey,
+        _image: &str,
+        folder: &Path,
+        _log: &StepLog,
+    ) -> Result<(), EngineError> {
+        // Only the files at the top: enough for what can be played.
+        let mut entries = tokio::fs::read_dir(folder)
+            .await
+            .map_err(|error| broken(&error))?;
+        while let Some(entry) = entries.next_entry().await.map_err(|error| broken(&error))? {
+            if entry.file_type().await.is_ok_and(|kind| kind.is_file()) {
+                let to = self.workspace(job).join(entry.file_name());
+                let copied = tokio::fs::copy(entry.path(), to).await;
+                copied.map_err(|error| broken(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        job: &JobKey,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<StepEnd, EngineError> {
+        if step.image.starts_with("missing") {
+            let text = format!("image {} does not exist", step.image);
+            return Err(EngineError::Work(text));
+        }
+        if step.image.starts_with("broken") {
+            let text = format!("cannot pull image {}: connection refused", step.image);
+            return Err(EngineError::Infrastructure(text));
+        }
+        let workspace = self.workspace(job);
+        for line in step.script.lines() {
+            if stop.is_cancelled() {
+                return Ok(StepEnd::Stopped);
+            }
+            match play(line.trim(), step, &workspace, log, stop).await {
+                Ok(0) => {}
+                Ok(_) if stop.is_cancelled() => return Ok(StepEnd::Stopped),
+                Ok(code) => {
+                    let reason = exit::words(code, false);
+                    return Ok(StepEnd::Exited { code, reason });
+                }
+                Err(error) => return Err(broken(&error)),
+            }
+        }
+        Ok(StepEnd::Exited {
+            code: 0,
+            reason: None,
+        })
+    }
+
+    async fn remove(&self, job: &JobKey) -> Result<(), EngineError> {
+        match tokio::fs::remove_dir_all(self.workspace(job)).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(broken(&error)),
+        }
+    }
+
+    async fn sweep(
+        &self,
+        instance: Ulid,
+        keep: &HashSet<(JobId, Attempt)>,
+    ) -> Result<usize, EngineError> {
+        let prefix = format!("seaworthy-{}-", instance.to_string().to_lowercase());
+        let kept: HashSet<String> = keep
+            .iter()
+            .map(|(job, attempt)| format!("{prefix}{job}-{attempt}"))
+            .collect();
+        let Ok(mut entries) = tokio::fs::read_dir(&self.root).await else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        while let Some(entry) = entries.next_entry().await.map_err(|error| broken(&error))? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&prefix) && !kept.contains(&name) {
+                let gone = tokio::fs::remove_dir_all(entry.path()).await;
+                gone.map_err(|error| broken(&error))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+async fn play(
+    line: &str,
+    step: &StepSpec,
+    workspace: &Path,
+    log: &StepLog,
+    stop: &CancellationToken,
+) -> std::io::Result<i64> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "echo" => {
+            let (text, target) = match rest.split_once('>') {
+                Some((text, target)) => (text.trim_end(), target.trim()),
+                None => (rest, ""),
+            };
+            let text = expand(text, step);
+            match target {
+                "" => log.line(Voice::Out, text.as_bytes()).await,
+                "&2" => log.line(Voice::Err, text.as_bytes()).await,
+                file => tokio::fs::write(workspace.join(file), text + "\n").await?,
+            }
+            Ok(0)
+        }
+        "cat" => match tokio::fs::read(workspace.join(rest)).await {
+            Ok(content) => {
+                log.line(Voice::Out, &content).await;
+                Ok(0)
+            }
+            Err(error) => {
+                let text = format!("cat: {rest}: {error}");
+                log.line(Voice::Err, text.as_bytes()).await;
+                Ok(1)
+            }
+        },
+        "sleep" => {
+            let seconds = rest.parse().unwrap_or(0.0);
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(0),
+                () = stop.cancelled() => Ok(143),
+            }
+        }
+        "exit" => Ok(rest.trim().parse().unwrap_or(2)),
+        // What cannot be played passes: a benchmark's pipelines are real ones.
+        _ => Ok(0),
+    }
+}
+
+fn expand(text: &str, step: &StepSpec) -> String {
+    let word = |word: &str| match word.strip_prefix('$') {
+        Some(name) => step.env.get(name).cloned().unwrap_or_default(),
+        None => word.to_owned(),
+    };
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|part| word(part.trim_matches('"')))
+        .collect();
+    words.join(" ")
+}
