@@ -1,0 +1,226 @@
+//! Builds and pushes on a real engine and a real registry, when they are there.
+
+use std::path::Path;
+
+use pipelines::log::{Voice, records};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::build::build;
+use super::*;
+use crate::engine::contract_tests::{connect_docker, key, registry};
+use crate::engine::{Engine, StepSpec};
+use crate::logs::JobLog;
+
+struct World {
+    engine: DockerEngine,
+    checkout: tempfile::TempDir,
+    work: BuildWork,
+    tag: String,
+}
+
+/// A repository with this Dockerfile and some files, or nothing without an engine.
+async fn world(dockerfile: &str) -> Option<World> {
+    let engine = connect_docker().await?;
+    let checkout = tempfile::tempdir().unwrap();
+    std::fs::write(checkout.path().join("Dockerfile"), dockerfile).unwrap();
+    std::fs::write(checkout.path().join("kept"), "kept\n").unwrap();
+    std::fs::write(checkout.path().join("secret"), "secret\n").unwrap();
+    std::fs::write(checkout.path().join(".dockerignore"), "secret\n").unwrap();
+    let name = Ulid::generate().to_string().to_lowercase();
+    let work = BuildWork {
+        image: format!("{}/tests/{name}", registry()).parse().unwrap(),
+        context: ".".into(),
+        dockerfile: "Dockerfile".into(),
+        target: None,
+        args: std::collections::BTreeMap::new(),
+        tags: vec!["latest".into()],
+    };
+    Some(World {
+        engine,
+        checkout,
+        work,
+        tag: push::attempt_tag(&key()),
+    })
+}
+
+impl World {
+    /// Builds; answers how it ended, and the log.
+    async fn build(&self) -> (Result<Built, EngineError>, Vec<(Voice, String)>) {
+        let context = Context::find(Path::new(self.checkout.path()), ".", "Dockerfile").unwrap();
+        let (log, mut local) = JobLog::local();
+        let step = log.step(1);
+        drop(log);
+        let name = format!("{}:{}", self.work.image, self.tag);
+        let run = async {
+            let stop = CancellationToken::new();
+            let built = build(&self.engine, &self.work, context, &name, (&step, &stop)).await;
+            drop(step);
+            built
+        };
+        let read = async {
+            let mut file = Vec::new();
+            while let Some(record) = local.next().await {
+                file.extend(record);
+            }
+            records(&file)
+                .map(|record| {
+                    (
+                        record.voice,
+                        String::from_utf8_lossy(record.text).into_owned(),
+                    )
+                })
+                .collect()
+        };
+        tokio::join!(run, read)
+    }
+}
+
+#[tokio::test]
+async fn what_is_pushed_is_known_by_the_registrys_own_digest() {
+    let dockerfile = "FROM localbase/busybox:1\nARG WORD\nCOPY . /app\n\
+                      RUN echo \"said $WORD\" && test -f /app/kept && test ! -e /app/secret\n";
+    let Some(mut world) = world(dockerfile).await else {
+        return;
+    };
+    world.work.args.insert("WORD".into(), "hello".into());
+    let (built, lines) = world.build().await;
+    assert_eq!(built, Ok(Built::Tagged), "{lines:?}");
+    let said = (Voice::Out, "said hello".to_owned());
+    assert!(lines.contains(&said), "{lines:?}");
+    let told = |start: &str| {
+        lines
+            .iter()
+            .any(|(voice, text)| *voice == Voice::Note && text.contains(start))
+    };
+    assert!(told("RUN echo") && told("DONE"), "{lines:?}");
+    let (log, mut local) = JobLog::local();
+    let reader = tokio::spawn(async move { while local.next().await.is_some() {} });
+    let step = log.step(2);
+    let pusher = Pusher {
+        engine: &world.engine,
+        repository: &world.work.image,
+        log: &step,
+    };
+    let finish = push_all(&pusher, &world.work, &world.tag).await.unwrap();
+    pusher.forget(&world.tag).await;
+    drop((step, log));
+    reader.await.unwrap();
+    let digest = &finish.outputs[OUTPUT_DIGEST];
+    assert_eq!(
+        finish.outputs[OUTPUT_IMAGE],
+        format!("{}@{digest}", world.work.image)
+    );
+    let repository = world.work.image.as_str();
+    let path = repository.split_once('/').unwrap().1;
+    for tag in ["latest", &world.tag] {
+        assert_eq!(&registry_digest(path, tag).await, digest);
+    }
+}
+
+/// What the registry itself says, asked without the engine.
+async fn registry_digest(path: &str, tag: &str) -> String {
+    // A second installation is refused, and harmless: another test was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+    let url = format!("http://{}/v2/{path}/manifests/{tag}", registry());
+    let request = reqwest::Client::new().head(url).header("accept", accept);
+    let answer = request.send().await.unwrap().error_for_status().unwrap();
+    answer.headers()["docker-content-digest"]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_failing_run_is_the_works_fault_and_has_its_exit_code() {
+    let dockerfile = "FROM localbase/busybox:1\nRUN echo oops >&2; exit 3\n";
+    let Some(world) = world(dockerfile).await else {
+        return;
+    };
+    let (built, lines) = world.build().await;
+    let Ok(Built::Failed { reason, exit_code }) = built else {
+        panic!("{built:?}");
+    };
+    assert_eq!(exit_code, Some(3));
+    let expected = "[2/2] RUN echo oops >&2; exit 3 ended with exit code 3";
+    assert_eq!(reason, expected);
+    assert!(lines.contains(&(Voice::Err, "oops".into())), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_a_dockerfile_gets_wrong_is_told() {
+    for (dockerfile, words) in [
+        ("FROM localbase/busybox:1\nRAN x\n", "unknown instruction"),
+        ("FROM localbase/busybox:1\nCOPY secret /\n", "not found"),
+        (
+            "FROM localbase/busybox:1 AS a\nFROM missing-stage-image-of-nobody.invalid/x:1\n",
+            "",
+        ),
+    ] {
+        let Some(world) = world(dockerfile).await else {
+            return;
+        };
+        match world.build().await.0 {
+            Ok(Built::Failed {
+                reason,
+                exit_code: None,
+            }) => {
+                assert!(!words.is_empty() && reason.contains(words), "{reason}");
+            }
+            Err(EngineError::Infrastructure(text)) => assert!(words.is_empty(), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_not_there_is_our_fault() {
+    let Some(mut world) = world("FROM localbase/busybox:1\n").await else {
+        return;
+    };
+    world.work.image = "127.0.0.1:1/tests/nowhere".parse().unwrap();
+    assert_eq!(world.build().await.0, Ok(Built::Tagged));
+    let (log, _local) = JobLog::local();
+    let step = log.step(2);
+    let pusher = Pusher {
+        engine: &world.engine,
+        repository: &world.work.image,
+        log: &step,
+    };
+    let refused = push_all(&pusher, &world.work, &world.tag)
+        .await
+        .unwrap_err();
+    pusher.forget(&world.tag).await;
+    let EngineError::Infrastructure(text) = refused else {
+        panic!("{refused}");
+    };
+    assert!(text.starts_with("cannot push to 127.0.0.1:1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_step_in_an_image_without_a_shell_says_so() {
+    let Some(world) = world("FROM scratch\nCOPY kept /kept\n").await else {
+        return;
+    };
+    assert_eq!(world.build().await.0, Ok(Built::Tagged));
+    let key = key();
+    world.engine.prepare(&key).await.unwrap();
+    let (log, _local) = JobLog::local();
+    let step = StepSpec {
+        step: 1,
+        image: format!("{}:{}", world.work.image, world.tag),
+        script: "echo x".into(),
+        env: std::collections::BTreeMap::new(),
+    };
+    let stop = CancellationToken::new();
+    let end = world.engine.run(&key, &step, &log.step(1), &stop).await;
+    world.engine.remove(&key).await.unwrap();
+    let Err(EngineError::Work(text)) = end else {
+        panic!("{end:?}");
+    };
+    assert!(
+        text.ends_with("has no /bin/sh: steps need an image with a shell"),
+        "{text}"
+    );
+}
