@@ -1,0 +1,336 @@
+//! One assignment from its first report to its last.
+//!
+//! Three things go on at once: the work, the heartbeat that may stop it, and the log on its way.
+//! Whatever happens, the order at the end is the same: the work has ended, its containers are gone,
+//! the whole log is acknowledged, then the result is reported, once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pipelines::job::Outcome;
+use pipelines::plan::{BuildWork, ReleaseSource, StepsWork};
+use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Report};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::{CallError, Client, JobClient, retry};
+use crate::config::RunnerConfig;
+use crate::deploy::{self, DeployJob};
+use crate::engine::{self, Connected, Engine, EngineError, JobKey};
+use crate::lease::{self, LeaseTiming};
+use crate::logs::{JobLog, StepLog};
+use crate::report::{Finish, Reporter};
+use crate::stop::{Stop, StopCause, Verdict};
+use crate::workspace::{CheckoutError, Fetch};
+use crate::{clock, image, spool, steps};
+
+/// How long the server may be unable to say how to fetch the commit.
+const CHECKOUT_PATIENCE: Duration = Duration::from_secs(120);
+/// The step of a job in which its commit is fetched.
+pub(crate) const CHECKOUT_STEP: u32 = 0;
+
+/// What all jobs of a runner share.
+pub struct Host {
+    /// The runner's settings.
+    pub config: RunnerConfig,
+    /// The server.
+    pub client: Client,
+    /// How leases are kept.
+    pub timing: LeaseTiming,
+    /// Cancelled when running work must end, because the runner does.
+    pub halt: CancellationToken,
+    /// Cancelled when even the last reports are given up.
+    pub abandon: CancellationToken,
+}
+
+impl Host {
+    /// The folder of one attempt's files on this machine.
+    pub fn folder(&self, assignment: &Assignment) -> PathBuf {
+        let name = format!("{}-{}", assignment.job, assignment.lease.attempt);
+        self.config.state_dir.join("jobs").join(name)
+    }
+}
+
+/// One job at work.
+pub(crate) struct Job<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) assignment: &'a Assignment,
+    pub(crate) client: &'a JobClient,
+    pub(crate) reporter: &'a Reporter,
+    pub(crate) log: &'a JobLog,
+    pub(crate) stop: &'a Stop,
+    pub(crate) folder: PathBuf,
+}
+
+impl Job<'_> {
+    pub(crate) fn key(&self) -> JobKey {
+        JobKey::of(self.assignment, self.host.client.instance())
+    }
+
+    /// Reports that a step begins; answers its log.
+    pub(crate) fn begin(&self, step: u32, name: &str) -> StepLog {
+        self.reporter.post(Report::StepStarted {
+            step,
+            name: name.to_owned(),
+            at: clock::now(),
+        });
+        self.log.step(step)
+    }
+
+    /// Reports that a step has ended, and writes the reason below its output.
+    pub(crate) async fn end(&self, step: u32, finish: Finish, exit_code: Option<i64>) -> Finish {
+        // The step of a stopped job is called what the job will be called.
+        let outcome = match self.stop.verdict(finish.clone()) {
+            Verdict::Finished(told) => {
+                if let Some(reason) = &told.reason {
+                    self.log.note(step, reason).await;
+                }
+                told.outcome
+            }
+            Verdict::GivenBack(reason) => {
+                self.log.note(step, &reason).await;
+                Outcome::Cancelled
+            }
+            Verdict::Silent => Outcome::Cancelled,
+        };
+        self.reporter.post(Report::StepFinished {
+            step,
+            outcome,
+            exit_code,
+            at: clock::now(),
+        });
+        finish
+    }
+}
+
+impl From<EngineError> for Finish {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Work(text) => Self::failed(text),
+            EngineError::Infrastructure(text) => Self::infrastructure(text),
+        }
+    }
+}
+
+/// Does a job and reports its end. Returns when nothing of it is left on this machine.
+pub async fn execute(host: &Host, assignment: Assignment) {
+    let client = host.client.job(assignment.job, assignment.lease);
+    let stop = Stop::default();
+    let _watchers = watch(host, &assignment, &client, &stop);
+    let reporter = Reporter::to_server(client.clone(), stop.lost().clone());
+    let folder = host.folder(&assignment);
+    let (finish, log) = match open_log(host, &assignment, &client, &stop).await {
+        Err(error) => (Finish::infrastructure(format!("{error:#}")), None),
+        Ok(log) => {
+            let job = Job {
+                host,
+                assignment: &assignment,
+                client: &client,
+                reporter: &reporter,
+                log: &log,
+                stop: &stop,
+                folder: folder.clone(),
+            };
+            (work(&job).await, Some(log))
+        }
+    };
+    if let Some(log) = log {
+        log.flush().await;
+    }
+    conclude(&assignment, &reporter, stop.verdict(finish)).await;
+    if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
+        tracing::warn!(%error, folder = %folder.display(), "a job's folder could not be removed");
+    }
+}
+
+/// The tasks that end with the job: heartbeat, limit, lost lease, and the runner's own end.
+fn watch(
+    host: &Host,
+    assignment: &Assignment,
+    client: &JobClient,
+    stop: &Stop,
+) -> Vec<AbortOnDropHandle<()>> {
+    let limit = Duration::from_secs(assignment.timeout_seconds.into());
+    let beat = tokio::spawn(lease::keep(client.clone(), host.timing, stop.clone()));
+    let (lost, timer, ending) = (stop.clone(), stop.clone(), stop.clone());
+    let (halt, abandon) = (host.halt.clone(), host.abandon.clone());
+    let tasks = [
+        beat,
+        tokio::spawn(async move { lost.watch_lost().await }),
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            timer.ask(StopCause::TimedOut(limit));
+        }),
+        tokio::spawn(async move {
+            halt.cancelled().await;
+            ending.ask(StopCause::Shutdown);
+            abandon.cancelled().await;
+            ending.ask(StopCause::Lost("the runner ends".into()));
+        }),
+    ];
+    tasks.map(AbortOnDropHandle::new).into()
+}
+
+async fn open_log(
+    host: &Host,
+    assignment: &Assignment,
+    client: &JobClient,
+    stop: &Stop,
+) -> anyhow::Result<JobLog> {
+    use anyhow::Context as _;
+    let folder = host.folder(assignment);
+    tokio::fs::create_dir_all(&folder)
+        .await
+        .with_context(|| format!("cannot make a folder at {}", folder.display()))?;
+    let file = folder.join("log");
+    let (offset, lost) = (assignment.log_offset, stop.lost().clone());
+    spool::open(&file, offset, client.clone(), lost).await
+}
+
+async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict) {
+    let (job, name) = (assignment.job, &assignment.name);
+    let report = match verdict {
+        Verdict::Finished(finish) => {
+            let outcome = finish.outcome.state();
+            tracing::info!(%job, %name, %outcome, reason = finish.reason, "job ended");
+            Report::Finished {
+                outcome: finish.outcome,
+                reason: finish.reason,
+                outputs: finish.outputs,
+            }
+        }
+        Verdict::GivenBack(reason) => {
+            tracing::info!(%job, %name, reason, "job given back");
+            Report::Lost { reason }
+        }
+        Verdict::Silent => {
+            tracing::warn!(%job, %name, "job given up without a word: its lease is gone");
+            return;
+        }
+    };
+    if reporter.send(report).await.is_err() {
+        tracing::warn!(%job, %name, "the end of the job was not taken: its lease is gone");
+    }
+}
+
+async fn work(job: &Job<'_>) -> Finish {
+    match &job.assignment.work {
+        AssignedWork::Steps(steps) => run_steps(job, steps).await,
+        AssignedWork::Build(build) => run_build(job, build).await,
+        AssignedWork::Deploy(deploy) => run_deploy(job, deploy).await,
+    }
+}
+
+async fn run_steps(job: &Job<'_>, work: &StepsWork) -> Finish {
+    match connect(job).await {
+        Ok(Connected::Docker(engine)) => steps::run(job, &engine, work).await,
+        Ok(Connected::Scripted(engine)) => steps::run(job, &engine, work).await,
+        Err(finish) => finish,
+    }
+}
+
+async fn run_build(job: &Job<'_>, work: &BuildWork) -> Finish {
+    let engine = match connect(job).await {
+        Ok(Connected::Docker(engine)) => engine,
+        Ok(Connected::Scripted(_)) => return image::play(job, work).await,
+        Err(finish) => return finish,
+    };
+    let log = job.begin(CHECKOUT_STEP, "checkout");
+    let fetched = fetch(job, &log).await;
+    let finish = fetched.as_ref().err().cloned();
+    let finish = job
+        .end(CHECKOUT_STEP, finish.unwrap_or_else(Finish::passed), None)
+        .await;
+    match fetched {
+        Ok(checkout) => image::run(job, &engine, work, &checkout).await,
+        Err(_) => finish,
+    }
+}
+
+/// A deploy has steps of its own; its checkout belongs to the first of them.
+async fn run_deploy(job: &Job<'_>, deploy: &AssignedDeploy) -> Finish {
+    let needs_checkout = match (&deploy.bundle, &deploy.work.source) {
+        (None, ReleaseSource::Manifests { .. }) => true,
+        (Some(_), _) | (None, ReleaseSource::Promote { .. }) => false,
+    };
+    let mut checkout = None;
+    if needs_checkout {
+        match fetch(job, &job.log.step(CHECKOUT_STEP)).await {
+            Ok(folder) => checkout = Some(folder),
+            Err(finish) => {
+                let log = job.begin(CHECKOUT_STEP, "render");
+                drop(log);
+                return job.end(CHECKOUT_STEP, finish, None).await;
+            }
+        }
+    }
+    deploy::run(DeployJob {
+        assignment: job.assignment,
+        deploy,
+        checkout: checkout.as_deref(),
+        reporter: job.reporter,
+        log: job.log,
+        stop: job.stop.token().clone(),
+        kubeconfig: job.host.config.kubeconfig.as_deref(),
+    })
+    .await
+}
+
+async fn connect(job: &Job<'_>) -> Result<Connected, Finish> {
+    match engine::connect(&job.host.config).await {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            job.log.note(CHECKOUT_STEP, &error.to_string()).await;
+            Err(Finish::from(error))
+        }
+    }
+}
+
+/// Fetches the run's commit into the job's folder.
+pub(crate) async fn fetch(job: &Job<'_>, log: &StepLog) -> Result<PathBuf, Finish> {
+    let asked = retry(job.stop.token(), || job.client.checkout());
+    let from = match tokio::time::timeout(CHECKOUT_PATIENCE, asked).await {
+        Ok(Ok(from)) => from,
+        Ok(Err(error)) => return Err(not_told(job, &error)),
+        // One more call, for its words.
+        Err(_) => match job.client.checkout().await {
+            Ok(from) => from,
+            Err(error) => return Err(not_told(job, &error)),
+        },
+    };
+    let folder = job.folder.join("checkout");
+    let fetch = Fetch {
+        from: &from,
+        commit: &job.assignment.run.commit,
+        folder: &folder,
+        env: &job.host.config.program_env,
+    };
+    match fetch.run(log, job.stop.token()).await {
+        Ok(()) => Ok(folder),
+        Err(CheckoutError::Gone(text)) => Err(Finish::failed(text)),
+        Err(CheckoutError::Infrastructure(text)) => Err(Finish::infrastructure(text)),
+        Err(CheckoutError::Stopped) => Err(Finish::stopped()),
+    }
+}
+
+fn not_told(job: &Job<'_>, error: &CallError) -> Finish {
+    if job.stop.token().is_cancelled() {
+        return Finish::stopped();
+    }
+    let text = format!("the server does not say how to fetch the commit: {error}");
+    Finish::infrastructure(text)
+}
+
+/// Removes everything of a job from its engine, with some patience: what stays is swept later.
+pub(crate) async fn clean<E: Engine>(engine: &E, key: &JobKey) {
+    const TRIES: u32 = 3;
+    for left in (0..TRIES).rev() {
+        match engine.remove(key).await {
+            Ok(()) => return,
+            Err(error) if left == 0 => {
+                tracing::warn!(job = %key.job, %error, "leftovers of a job stay for the sweep");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A steps job: checkout, then one container after the other over the same workspace.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use pipelines::job::Outcome;
+use pipelines::plan::{Step, StepsWork};
+use pipelines::wire::Assignment;
+
+use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
+use crate::execute::{CHECKOUT_STEP, Job, clean, fetch};
+use crate::report::Finish;
+use crate::stop::limit_words;
+
+/// Runs the steps of `work`; nothing of them is left when it returns.
+pub(crate) async fn run<E: Engine>(job: &Job<'_>, engine: &E, work: &StepsWork) -> Finish {
+    let key = job.key();
+    let finish = run_all(job, engine, &key, work).await;
+    clean(engine, &key).await;
+    finish
+}
+
+async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &StepsWork) -> Finish {
+    let log = job.begin(CHECKOUT_STEP, "checkout");
+    let ready = async {
+        let checkout = fetch(job, &log).await?;
+        let image = work.steps.first().map_or("", |step| step.image.as_str());
+        let filled = tokio::select! {
+            filled = fill(engine, key, image, (&checkout, &log)) => filled,
+            () = job.stop.token().cancelled() => return Err(Finish::stopped()),
+        };
+        filled.map_err(Finish::from)
+    };
+    let finish = ready.await.err().unwrap_or_else(Finish::passed);
+    let mut finish = job.end(CHECKOUT_STEP, finish, None).await;
+    for (place, step) in (CHECKOUT_STEP + 1..).zip(&work.steps) {
+        if finish.outcome != Outcome::Passed {
+            break;
+        }
+        finish = run_one(job, engine, key, (place, step)).await;
+    }
+    finish
+}
+
+async fn fill<E: Engine>(
+    engine: &E,
+    key: &JobKey,
+    image: &str,
+    (checkout, log): (&Path, &crate::logs::StepLog),
+) -> Result<(), EngineError> {
+    engine.prepare(key).await?;
+    engine.fill(key, image, checkout, log).await
+}
+
+async fn run_one<E: Engine>(
+    job: &Job<'_>,
+    engine: &E,
+    key: &JobKey,
+    (place, step): (u32, &Step),
+) -> Finish {
+    let log = job.begin(place, &step.name);
+    let spec = StepSpec {
+        step: place,
+        image: step.image.clone(),
+        script: step.run.clone(),
+        env: environment(job.assignment, &step.env),
+    };
+    let stop = job.stop.token().child_token();
+    let mut running = std::pin::pin!(engine.run(key, &spec, &log, &stop));
+    let limit = step
+        .timeout_seconds
+        .map(|seconds| Duration::from_secs(seconds.into()));
+    let mut late = false;
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = sleep_or_never(limit) => {
+            late = true;
+            stop.cancel();
+            running.await
+        }
+    };
+    let (finish, code) = match (ended, limit) {
+        (Ok(StepEnd::Exited { code: 0, .. }), _) => (Finish::passed(), Some(0)),
+        (Ok(StepEnd::Exited { code, reason }), _) => {
+            let words = reason.unwrap_or_else(|| format!("exit code {code}"));
+            let text = format!("step `{}` failed: {words}", step.name);
+            (Finish::failed(text), Some(code))
+        }
+        (Ok(StepEnd::Stopped), Some(limit)) if late => {
+            let limit = limit_words(limit);
+            let text = format!("step `{}` was not done within its {limit}", step.name);
+            (Finish::ended(Outcome::TimedOut, text), None)
+        }
+        (Ok(StepEnd::Stopped), _) => (Finish::stopped(), None),
+        (Err(error), _) => (Finish::from(error), None),
+    };
+    job.end(place, finish, code).await
+}
+
+async fn sleep_or_never(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a script is told about its run, as variables: a name from outside is only ever text. The
+/// pipeline's own variables cannot change ours.
+pub(crate) fn environment(
+    assignment: &Assignment,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let run = &assignment.run;
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let facts = [
+        ("CI", "true".to_owned()),
+        ("SEAWORTHY", "true".to_owned()),
+        ("SEAWORTHY_REPOSITORY", run.repository.to_string()),
+        ("SEAWORTHY_RUN", run.number.to_string()),
+        ("SEAWORTHY_URL", run.url.clone()),
+        ("SEAWORTHY_JOB", assignment.name.to_string()),
+        ("SEAWORTHY_ATTEMPT", assignment.lease.attempt.to_string()),
+        ("SEAWORTHY_EVENT", run.event.as_str().to_owned()),
+        ("SEAWORTHY_COMMIT", run.commit.to_string()),
+        ("SEAWORTHY_SHORT_COMMIT", run.commit.short().to_owned()),
+        (
+            "SEAWORTHY_BRANCH",
+            text(run.branch.as_ref().map(ToString::to_string)),
+        ),
+        (
+            "SEAWORTHY_TAG",
+            text(run.tag.as_ref().map(ToString::to_string)),
+        ),
+        (
+            "SEAWORTHY_PULL_REQUEST",
+            text(run.pull_request.map(|n| n.to_string())),
+        ),
+        ("SEAWORTHY_AUTHOR", run.author.clone()),
+    ];
+    let mut env = own.clone();
+    env.extend(facts.map(|(name, value)| (name.to_owned(), value)));
+    env
+}
