@@ -1,0 +1,168 @@
+//! The App's identity: signed claims, and tokens that open one repository for an hour.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use pipelines::timestamp::Timestamp;
+use pipelines::wire::Checkout;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use axum::http::{Method, StatusCode};
+
+use super::{Call, GitHub, GitHubError, lock, message};
+use crate::store::repos::Repo;
+
+/// What a token is for, which decides what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// Reading files and writing checks.
+    Server,
+    /// Reading files, in the hands of a runner.
+    Checkout,
+}
+
+impl Purpose {
+    fn permissions(self) -> Value {
+        match self {
+            Self::Server => json!({ "contents": "read", "checks": "write", "metadata": "read" }),
+            Self::Checkout => json!({ "contents": "read", "metadata": "read" }),
+        }
+    }
+
+    /// A token with less life left than this is replaced: a runner's clone may take its time.
+    fn margin_ms(self) -> i64 {
+        match self {
+            Self::Server => 60_000,
+            Self::Checkout => 15 * 60_000,
+        }
+    }
+}
+
+/// A token of an installation, for one repository.
+pub(super) struct Token {
+    text: SecretString,
+    expires_at: Timestamp,
+}
+
+/// The App's number and key.
+pub(super) struct AppKey {
+    id: u64,
+    key: EncodingKey,
+}
+
+#[derive(Serialize)]
+struct Claims {
+    iat: i64,
+    exp: i64,
+    iss: String,
+}
+
+/// The caller that pays for calls of the App itself, beside those of installations.
+const APP_ITSELF: u64 = 0;
+
+impl AppKey {
+    pub(super) fn new(id: u64, pem: &SecretString) -> Result<Self, GitHubError> {
+        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes())
+            .map_err(|error| GitHubError::Refused(format!("the App's key is none: {error}")))?;
+        Ok(Self { id, key })
+    }
+
+    /// A claim to be the App. It is dated back and short, so that a clock that is two minutes ahead
+    /// or five behind still makes claims that GitHub takes.
+    fn claim(&self, now: Timestamp) -> Result<SecretString, GitHubError> {
+        let seconds = now.0 / 1000;
+        let claims = Claims {
+            iat: seconds - 120,
+            exp: seconds + 300,
+            iss: self.id.to_string(),
+        };
+        let jwt = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key);
+        jwt.map(Into::into)
+            .map_err(|error| GitHubError::Refused(format!("cannot sign as the App: {error}")))
+    }
+}
+
+impl GitHub {
+    /// How a runner fetches that repository: read-only, this one alone, for an hour.
+    pub(crate) async fn checkout(&self, repo: &Repo) -> Result<Checkout, GitHubError> {
+        let token = self.token(repo, Purpose::Checkout).await?;
+        Ok(Checkout {
+            url: format!("{}/{}.git", self.parts.web_url, self.present_name(repo)),
+            token: Some(token.expose_secret().to_owned()),
+        })
+    }
+
+    /// A token for that repository, the one at hand or a new one.
+    pub(super) async fn token(
+        &self,
+        repo: &Repo,
+        purpose: Purpose,
+    ) -> Result<SecretString, GitHubError> {
+        let parts = &self.parts;
+        let now = parts.clock.now();
+        if let Some(token) = lock(&parts.tokens).get(&(repo.id.0, purpose))
+            && token.expires_at.0 - purpose.margin_ms() > now.0
+        {
+            return Ok(token.text.clone());
+        }
+        let token = self.new_token(repo, purpose, now).await?;
+        let text = token.text.clone();
+        let mut tokens = lock(&parts.tokens);
+        tokens.retain(|_, token| token.expires_at > now);
+        tokens.insert((repo.id.0, purpose), token);
+        Ok(text)
+    }
+
+    /// The token at hand has been refused: get another next time.
+    pub(super) fn forget_token(&self, repo: &Repo, purpose: Purpose) {
+        lock(&self.parts.tokens).remove(&(repo.id.0, purpose));
+    }
+
+    async fn new_token(
+        &self,
+        repo: &Repo,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Token, GitHubError> {
+        let claim = self.parts.key.claim(now)?;
+        let body = json!({
+            "repository_ids": [repo.id.0],
+            "permissions": purpose.permissions(),
+        });
+        let call = Call {
+            method: &Method::POST,
+            path: &format!("/app/installations/{}/access_tokens", repo.installation),
+            body: Some(&body),
+        };
+        let answer = self.send(APP_ITSELF, &claim, call).await?;
+        let words = message(&answer.body);
+        match answer.status {
+            status if status.is_success() => read_token(&answer.body),
+            // An administrator can put this right, and then everything goes on: so it is "later".
+            StatusCode::UNAUTHORIZED => Err(GitHubError::Unavailable(format!(
+                "it does not take the App's key: {words}; check SEAWORTHY_GITHUB_APP_ID, \
+                 SEAWORTHY_GITHUB_PRIVATE_KEY_FILE and this machine's clock"
+            ))),
+            StatusCode::NOT_FOUND
+            | StatusCode::FORBIDDEN
+            | StatusCode::GONE
+            | StatusCode::UNPROCESSABLE_ENTITY => Err(GitHubError::NoAccess(format!(
+                "the App is not installed for {}, or may not do what it needs: {words}",
+                repo.name
+            ))),
+            status => Err(GitHubError::Refused(format!("{status}: {words}"))),
+        }
+    }
+}
+
+fn read_token(body: &Value) -> Result<Token, GitHubError> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let bad =
+        || GitHubError::Unavailable("its answer to a request for a token makes no sense".into());
+    Ok(Token {
+        text: text("token").ok_or_else(bad)?.into(),
+        expires_at: text("expires_at")
+            .and_then(|at| at.parse().ok())
+            .ok_or_else(bad)?,
+    })
+}
