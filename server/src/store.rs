@@ -35,6 +35,10 @@ pub(crate) mod repos;
 pub(crate) mod runners;
 pub(crate) mod runs;
 
+#[cfg(test)]
+mod tests;
+pub(crate) mod views;
+
 /// A write transaction, begun immediate. Dropped without `commit`, it changes nothing.
 pub type Tx = sqlx::SqliteTransaction<'static>;
 /// Connections that cannot write.
@@ -49,7 +53,8 @@ const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
-    _lock: std::sync::Arc<File>,
+    /// Held by the server alone; administration from beside it holds none.
+    _lock: Option<std::sync::Arc<File>>,
 }
 
 /// Why the data directory was refused. Nothing in it has been changed.
@@ -73,6 +78,11 @@ pub enum OpenError {
         "the database {0} was made by a newer seaworthy: use that version, or restore a backup"
     )]
     Newer(PathBuf),
+    /// Not there, or not yet of this version.
+    #[error(
+        "{0} holds no database of this version: start this version's server on it once, or name another --data"
+    )]
+    Unprepared(PathBuf),
     /// The linked SQLite is one that can lose commits.
     #[error("SQLite {0} can lose committed writes: this build needs 3.51.3 or newer")]
     UnsafeSqlite(String),
@@ -110,19 +120,8 @@ impl Store {
                 what: "it is empty".into(),
             });
         }
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(!existed)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
-        let damaged = |error| damage(&path, error);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(damaged)?;
+        let options = options(&path).create_if_missing(!existed);
+        let writer = writer(&path, options.clone()).await?;
         check_version(&writer).await?;
         if existed && !clean.exists() {
             quick_check(&writer, &path).await?;
@@ -135,14 +134,28 @@ impl Store {
             }
             Ok(()) | Err(_) => {}
         }
-        let reader = SqlitePoolOptions::new()
-            .max_connections(8)
-            .connect_with(options.read_only(true).pragma("query_only", "on"))
-            .await?;
         Ok(Self {
             writer,
-            reader,
-            _lock: std::sync::Arc::new(lock),
+            reader: reader(options).await?,
+            _lock: Some(std::sync::Arc::new(lock)),
+        })
+    }
+
+    /// Opens the database of `data` beside a server that may be running: without its lock, and only
+    /// if it has this version's schema already, for another one is the server's to migrate.
+    pub async fn attach(data: &Path) -> Result<Self, OpenError> {
+        let path = data.join("seaworthy.db");
+        if !path.exists() {
+            return Err(OpenError::Unprepared(data.to_owned()));
+        }
+        let options = options(&path).create_if_missing(false);
+        let writer = writer(&path, options.clone()).await?;
+        check_version(&writer).await?;
+        check_schema(&writer, data).await?;
+        Ok(Self {
+            writer,
+            reader: reader(options).await?,
+            _lock: None,
         })
     }
 
@@ -176,6 +189,29 @@ impl Store {
         self.writer.close().await;
         let _ = std::fs::write(data.join("clean"), "");
     }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+}
+
+async fn writer(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .map_err(|error| damage(path, error))
+}
+
+async fn reader(options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
+    let options = options.read_only(true).pragma("query_only", "on");
+    let pool = SqlitePoolOptions::new().max_connections(8);
+    Ok(pool.connect_with(options).await?)
 }
 
 fn lock(data: &Path) -> Result<File, OpenError> {
@@ -250,5 +286,27 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
         }
         Err(MigrateError::Execute(error)) => Err(damage(path, error)),
         Err(error) => Err(OpenError::Migrate(error)),
+    }
+}
+
+/// Whether exactly this version's migrations have been applied.
+async fn check_schema(pool: &SqlitePool, data: &Path) -> Result<(), OpenError> {
+    let unprepared = || OpenError::Unprepared(data.to_owned());
+    let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select version, checksum from _sqlx_migrations where success order by version",
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(|error| match damage(&data.join("seaworthy.db"), error) {
+        // There is no such table: the file was not made by a server.
+        OpenError::Sqlite(sqlx::Error::Database(_)) => unprepared(),
+        other => other,
+    })?;
+    let ours = MIGRATIONS
+        .iter()
+        .map(|known| (known.version, known.checksum.to_vec()));
+    match ours.eq(applied) {
+        true => Ok(()),
+        false => Err(unprepared()),
     }
 }

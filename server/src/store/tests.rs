@@ -1,0 +1,114 @@
+//! What is refused at the door, and whether every statement is one.
+
+use std::path::Path;
+
+use super::{OpenError, Store};
+
+mod statements;
+
+async fn made(folder: &Path) -> Store {
+    Store::open(folder).await.unwrap()
+}
+
+/// The bytes of the database and of nothing else: SQLite may leave an empty log beside it.
+fn bytes(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("seaworthy.db")).unwrap()
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = made(folder.path()).await;
+    let second = Store::open(folder.path()).await;
+    assert!(matches!(second, Err(OpenError::Locked(_))), "{second:?}");
+    first.close(folder.path()).await;
+    drop(first);
+    made(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(folder.path()).await;
+    store.close(folder.path()).await;
+    drop(store);
+    let path = folder.path().join("seaworthy.db");
+    let mut content = std::fs::read(&path).unwrap();
+    let middle = content.len() / 2;
+    content[middle..middle + 4096].fill(0xA5);
+    std::fs::write(&path, &content).unwrap();
+    // As after a power cut: only a clean stop spares the check.
+    std::fs::remove_file(folder.path().join("clean")).unwrap();
+    let opened = Store::open(folder.path()).await;
+    assert!(
+        matches!(opened, Err(OpenError::Damaged { .. })),
+        "{opened:?}"
+    );
+    assert_eq!(bytes(folder.path()), content);
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_unchanged() {
+    for content in [
+        &b""[..],
+        b"this is not a database, but it is long enough to look at",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("seaworthy.db"), content).unwrap();
+        let opened = Store::open(folder.path()).await;
+        assert!(
+            matches!(opened, Err(OpenError::Damaged { .. })),
+            "{opened:?}"
+        );
+        assert_eq!(bytes(folder.path()), content);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_refused_and_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(folder.path()).await;
+    let mut tx = store.begin().await.unwrap();
+    sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'from the future', 1, x'00', 0)",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    store.close(folder.path()).await;
+    drop(store);
+    let before = bytes(folder.path());
+    let opened = Store::open(folder.path()).await;
+    assert!(matches!(opened, Err(OpenError::Newer(_))), "{opened:?}");
+    let attached = Store::attach(folder.path()).await;
+    assert!(
+        matches!(attached, Err(OpenError::Unprepared(_))),
+        "{attached:?}"
+    );
+    assert_eq!(bytes(folder.path()), before);
+}
+
+#[tokio::test]
+async fn administration_works_beside_a_server_but_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Store::attach(folder.path()).await;
+    assert!(
+        matches!(missing, Err(OpenError::Unprepared(_))),
+        "{missing:?}"
+    );
+    assert!(!folder.path().join("seaworthy.db").exists());
+    let _server = made(folder.path()).await;
+    Store::attach(folder.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(folder.path()).await;
+    let written = sqlx::query("delete from counters")
+        .execute(store.reader())
+        .await;
+    assert!(written.is_err());
+}
