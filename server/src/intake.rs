@@ -1,7 +1,204 @@
-//! stub
+//! From a stored delivery to runs.
+//!
+//! Each tick handles one delivery, the oldest that is due: it is understood, the pipeline files are
+//! read at its commit, and everything that follows is stored in one transaction together with the
+//! delivery's end. So a crash at any moment leaves a delivery that is either open or done, and doing
+//! it again makes nothing twice.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use pipelines::ids::DeliveryId;
+use pipelines::timestamp::Timestamp;
+
 use crate::app::App;
-use crate::tasks::Did;
-/// tick
-pub async fn tick(app: &App) -> anyhow::Result<Did> { let _ = app; Ok(Did::Nothing) }
-/// rerun
-pub async fn rerun(app: &App, run: pipelines::ids::RunId) -> anyhow::Result<pipelines::ids::RunNumber> { let _ = (app, run); anyhow::bail!("stub") }
+use crate::github::GitHubError;
+use crate::github::payload::Incoming;
+use crate::store::deliveries::{self, Delivery, End};
+use crate::store::repos;
+use crate::tasks::{self, Did};
+
+mod decide;
+mod material;
+mod record;
+mod start;
+
+#[cfg(test)]
+mod tests;
+
+pub use start::{StartError, rerun, start};
+
+use record::Batch;
+
+/// GitHub itself forgets a delivery after three days.
+const PATIENCE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+/// A commit may be known a moment later than the push that brought it.
+const MISSING_ATTEMPTS: i64 = 5;
+/// A delivery that fails by a fault of ours this often is put aside, so that others get their turn.
+const FAULTS_MAX: i64 = 20;
+
+/// How handling a delivery ended.
+enum Handled {
+    /// With its end stored.
+    Stored,
+    /// There is nothing to store but this.
+    Closed(End, String),
+    /// It must wait, because of this, at least so long.
+    Later(String, Option<Duration>),
+}
+
+/// Handles one delivery, if one is due.
+pub async fn tick(app: &App) -> anyhow::Result<Did> {
+    let now = app.clock.now();
+    let Some(delivery) = deliveries::next_open(app.store.reader(), now).await? else {
+        return Ok(Did::Nothing);
+    };
+    // A panic over one payload must not keep the others from their turn.
+    let handled = match AssertUnwindSafe(handle(app, &delivery))
+        .catch_unwind()
+        .await
+    {
+        Ok(Ok(handled)) => handled,
+        Ok(Err(error)) => fault(&delivery, format!("{error:#}")),
+        Err(panic) => {
+            app.metrics.panic("intake");
+            fault(&delivery, tasks::words(&*panic).to_owned())
+        }
+    };
+    match handled {
+        Handled::Stored => app.metrics.delivery("done"),
+        Handled::Closed(end, words) => close(app, delivery.id(), (end, &words)).await?,
+        Handled::Later(why, wait) => postpone(app, &delivery, &why, wait).await?,
+    }
+    Ok(Did::Something)
+}
+
+fn fault(delivery: &Delivery, words: String) -> Handled {
+    tracing::error!(delivery = %delivery.id(), error = words, "cannot handle a delivery");
+    if delivery.attempts < FAULTS_MAX {
+        Handled::Later(words, None)
+    } else {
+        Handled::Closed(End::Failed, words)
+    }
+}
+
+async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
+    let incoming = match Incoming::parse(&delivery.event, &delivery.body) {
+        Ok(incoming) => incoming,
+        Err(error) => return Ok(Handled::Closed(End::Failed, error.to_string())),
+    };
+    match incoming {
+        Incoming::Ignored(words) => Ok(Handled::Closed(End::Ignored, words)),
+        Incoming::Repository(repo) => {
+            let words = format!("it is now known as {}", repo.name);
+            // One that never had a push is not known here, and need not be.
+            if repos::find(app.store.reader(), repo.id).await?.is_some() {
+                let mut tx = app.store.begin().await?;
+                repos::upsert(&mut tx, &repo, app.clock.now()).await?;
+                tx.commit().await?;
+            }
+            Ok(Handled::Closed(End::Done, words))
+        }
+        Incoming::Rerun(repo, run) => {
+            let found = crate::store::runs::find_origin(app.store.reader(), run).await?;
+            if found.is_none_or(|origin| origin.repo != repo.id) {
+                let words = "that check is of no run here".to_owned();
+                return Ok(Handled::Closed(End::Ignored, words));
+            }
+            again(app, delivery, run).await
+        }
+        Incoming::Git(repo, event) => {
+            let Some(github) = &app.github else {
+                return Ok(Handled::Later("GitHub is not connected".into(), None));
+            };
+            let material = match material::fetch(github, &repo, &event).await {
+                Ok(material) => material,
+                Err(error) => return Ok(unreachable(delivery, &error)),
+            };
+            let decided = decide::decide(&material, &repo, &event);
+            let batch = Batch {
+                delivery: Some(delivery.id()),
+                rerun_of: None,
+                repo: &repo,
+                event: &event,
+                decided: &decided,
+            };
+            let made = record::record(app, batch).await?;
+            tracing::info!(delivery = %delivery.id(), runs = made.len(), "handled a delivery");
+            Ok(Handled::Stored)
+        }
+    }
+}
+
+async fn again(
+    app: &App,
+    delivery: &Delivery,
+    run: pipelines::ids::RunId,
+) -> anyhow::Result<Handled> {
+    match start::rerun_for(app, run, Some(delivery.id())).await {
+        Ok(_) => Ok(Handled::Stored),
+        Err(StartError::GitHub(error)) => Ok(unreachable(delivery, &error)),
+        Err(StartError::Fault(error)) => Err(error),
+        Err(error @ (StartError::NotFound(_) | StartError::Refused(_))) => {
+            Ok(Handled::Closed(End::Ignored, error.to_string()))
+        }
+    }
+}
+
+/// What a failure to read the files means for a delivery.
+fn unreachable(delivery: &Delivery, error: &GitHubError) -> Handled {
+    let words = error.to_string();
+    match error {
+        GitHubError::RateLimited { retry_after } => Handled::Later(words, Some(*retry_after)),
+        GitHubError::Unavailable(_) => Handled::Later(words, None),
+        GitHubError::NotFound(_) if delivery.attempts < MISSING_ATTEMPTS => {
+            Handled::Later(words, None)
+        }
+        GitHubError::NotFound(_) => Handled::Closed(
+            End::Ignored,
+            "the commit is not at GitHub any more: it was replaced by a forced push, or the \
+             repository is gone"
+                .into(),
+        ),
+        GitHubError::NoAccess(_) | GitHubError::Refused(_) => Handled::Closed(End::Failed, words),
+    }
+}
+
+async fn close(app: &App, id: DeliveryId, (end, words): (End, &str)) -> sqlx::Result<()> {
+    let mut tx = app.store.begin().await?;
+    deliveries::close(&mut tx, id, (end, words), app.clock.now()).await?;
+    tx.commit().await?;
+    app.metrics.delivery(end.as_str());
+    tracing::info!(delivery = %id, outcome = words, "closed a delivery");
+    Ok(())
+}
+
+async fn postpone(
+    app: &App,
+    delivery: &Delivery,
+    why: &str,
+    wait: Option<Duration>,
+) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    if now.since(delivery.received_at()) > PATIENCE {
+        let words = format!("given up after three days: {why}");
+        return close(app, delivery.id(), (End::Failed, &words)).await;
+    }
+    let next = next_attempt(now, delivery.attempts, wait);
+    let mut tx = app.store.begin().await?;
+    deliveries::postpone(&mut tx, delivery.id(), (why, next)).await?;
+    tx.commit().await?;
+    app.metrics.delivery("postponed");
+    tracing::warn!(delivery = %delivery.id(), why, "a delivery must wait");
+    Ok(())
+}
+
+/// When to try again: twice as long each time, and never sooner than wanted.
+fn next_attempt(now: Timestamp, attempts: i64, wait: Option<Duration>) -> Timestamp {
+    let doublings = u32::try_from(attempts.clamp(0, 10)).unwrap_or(10);
+    let pause = Duration::from_secs(1 << doublings).min(PAUSE_MAX);
+    now.plus(pause.max(wait.unwrap_or_default()))
+}

@@ -60,7 +60,6 @@ pub(crate) async fn insert(
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct Delivery {
     id: i64,
-    pub(crate) guid: String,
     pub(crate) event: String,
     pub(crate) body: Vec<u8>,
     received_at: i64,
@@ -80,7 +79,7 @@ impl Delivery {
 /// The oldest delivery that is to be handled now.
 pub(crate) async fn next_open(db: &Reader, now: Timestamp) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as(
-        "select id, guid, event, body, received_at, attempts from deliveries \
+        "select id, event, body, received_at, attempts from deliveries \
          where state = 'stored' and next_at <= ? order by id limit 1",
     )
     .bind(now.0)

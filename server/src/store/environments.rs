@@ -3,7 +3,7 @@
 use pipelines::environment::Environment;
 use pipelines::ids::RepoId;
 
-use super::{Reader, Tx};
+use super::Tx;
 
 /// Stores one environment at its place in the promotion order; what is live there stays.
 pub(crate) async fn upsert(
@@ -29,20 +29,16 @@ pub(crate) async fn upsert(
     Ok(())
 }
 
-/// The names a repository's environments have in the record.
-pub(crate) async fn names(db: &Reader, repo: RepoId) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar("select name from environments where repo_id = ? order by position")
-        .bind(repo.0)
-        .fetch_all(db)
-        .await
-}
-
-/// Forgets an environment that is no longer declared. Its deploys stay in the history.
-pub(crate) async fn delete(tx: &mut Tx, repo: RepoId, name: &str) -> sqlx::Result<()> {
-    sqlx::query("delete from environments where repo_id = ? and name = ?")
-        .bind(repo.0)
-        .bind(name)
-        .execute(&mut **tx)
-        .await?;
+/// Forgets the environments that are not declared any more; `names` is a JSON list of those that
+/// are. Deploys to the others stay in the history.
+pub(crate) async fn delete_others(tx: &mut Tx, repo: RepoId, names: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "delete from environments \
+         where repo_id = ? and name not in (select value from json_each(?))",
+    )
+    .bind(repo.0)
+    .bind(names)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

@@ -192,6 +192,25 @@ pub(crate) async fn find_origin(db: &Reader, run: RunId) -> sqlx::Result<Option<
     row.map(OriginRow::into_origin).transpose()
 }
 
+/// Event and body of the delivery from which a run, or the first run of which it is a rerun, was
+/// made.
+pub(crate) async fn find_first_delivery(
+    db: &Reader,
+    run: RunId,
+) -> sqlx::Result<Option<(String, Vec<u8>)>> {
+    sqlx::query_as(
+        "with recursive chain (id, rerun_of) as ( \
+           select id, rerun_of from runs where id = ? \
+           union select runs.id, runs.rerun_of from runs join chain on runs.id = chain.rerun_of) \
+         select deliveries.event, deliveries.body from runs \
+         join deliveries on deliveries.id = runs.delivery_id \
+         where runs.id = (select min(id) from chain)",
+    )
+    .bind(run.0)
+    .fetch_optional(db)
+    .await
+}
+
 /// A run as GitHub is told about it.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct CheckFacts {

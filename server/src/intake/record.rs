@@ -1,0 +1,154 @@
+//! Storing what was decided, in one transaction.
+
+use anyhow::Context as _;
+use pipelines::environment::Environments;
+use pipelines::event::GitEvent;
+use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
+use pipelines::job::State;
+use pipelines::run::Run;
+use pipelines::timestamp::Timestamp;
+use serde_json::json;
+
+use super::decide::{Decided, Decision, Verdict};
+use crate::app::App;
+use crate::live::Topic;
+use crate::progress;
+use crate::store::deliveries::{self, End};
+use crate::store::progress::{Event, append};
+use crate::store::repos::{self, Repo};
+use crate::store::runs::{self, NewRun};
+use crate::store::{Tx, environments, outbox};
+
+/// What is to be stored together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch<'a> {
+    /// The delivery that ends with it.
+    pub(super) delivery: Option<DeliveryId>,
+    /// The run that is made again.
+    pub(super) rerun_of: Option<RunId>,
+    pub(super) repo: &'a Repo,
+    pub(super) event: &'a GitEvent,
+    pub(super) decided: &'a Decided,
+}
+
+/// Stores the runs, their beginnings, what GitHub must be told, and the end of the delivery.
+pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<RunNumber>> {
+    let now = app.clock.now();
+    let mut tx = app.store.begin().await?;
+    if let Some(delivery) = batch.delivery
+        && !deliveries::is_open(&mut tx, delivery).await?
+    {
+        return Ok(Vec::new());
+    }
+    repos::upsert(&mut tx, batch.repo, now).await?;
+    if let Some(environments) = &batch.decided.environments
+        && !batch.decided.decisions.is_empty()
+    {
+        store_environments(&mut tx, batch.repo.id, environments).await?;
+    }
+    let (mut numbers, mut topics) = (Vec::new(), vec![Topic::Repo(batch.repo.id)]);
+    for decision in &batch.decided.decisions {
+        if let Some((number, more)) = store_run(&mut tx, &batch, decision, now).await? {
+            numbers.push(number);
+            topics.extend(more);
+        }
+    }
+    if let Some(delivery) = batch.delivery {
+        let words = outcome(&batch.decided.decisions, &numbers);
+        deliveries::close(&mut tx, delivery, (End::Done, &words), now).await?;
+    }
+    tx.commit().await?;
+    progress::tell(app, &topics);
+    Ok(numbers)
+}
+
+async fn store_environments(
+    tx: &mut Tx,
+    repo: RepoId,
+    declared: &Environments,
+) -> anyhow::Result<()> {
+    let order = declared.promotion_order();
+    let names: Vec<_> = order.iter().map(|environment| &environment.name).collect();
+    environments::delete_others(tx, repo, &serde_json::to_string(&names)?).await?;
+    for (position, environment) in order.into_iter().enumerate() {
+        let patterns = environment.branches.as_ref();
+        let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+        let patterns = serde_json::to_string(&patterns)?;
+        environments::upsert(tx, (repo, position), environment, &patterns).await?;
+    }
+    Ok(())
+}
+
+/// Stores a run if the decision is one, and has not been stored before.
+async fn store_run(
+    tx: &mut Tx,
+    batch: &Batch<'_>,
+    decision: &Decision,
+    now: Timestamp,
+) -> anyhow::Result<Option<(RunNumber, Vec<Topic>)>> {
+    let (state, reason, problems) = match &decision.verdict {
+        Verdict::Run(plan) => (Run::from_plan(plan).state(), None, "[]".to_owned()),
+        Verdict::Broken(reason, problems) => (
+            State::Failed,
+            Some(reason.as_str()),
+            serde_json::to_string(problems)?,
+        ),
+        Verdict::NotTriggered(_) => return Ok(None),
+    };
+    let new = NewRun {
+        repo: batch.repo.id,
+        pipeline: &decision.pipeline,
+        // The delivery that asks for a rerun may ask for it only; its own event made other runs.
+        delivery: batch.delivery,
+        event: batch.event,
+        state,
+        reason,
+        problems: &problems,
+        file: &decision.file,
+        rerun_of: batch.rerun_of,
+    };
+    let Some((run, number)) = runs::insert(tx, new, now).await? else {
+        return Ok(None);
+    };
+    let detail = json!({
+        "number": number, "pipeline": decision.pipeline, "state": state, "reason": reason,
+        "rerun_of": batch.rerun_of,
+    });
+    let line = Event {
+        job: None,
+        kind: "run.created",
+        detail: &detail.to_string(),
+    };
+    append(tx, run, now, line).await?;
+    outbox::enqueue_check(tx, run, now).await?;
+    let mut topics = vec![Topic::Run(run)];
+    if let Verdict::Run(plan) = &decision.verdict {
+        let jobs = Run::from_plan(plan).jobs;
+        for (position, pair) in plan.jobs.iter().zip(&jobs).enumerate() {
+            runs::insert_job(tx, (run, position), pair, now).await?;
+        }
+        let begun = progress::begin(tx, now, run).await;
+        topics.extend(begun.context("cannot begin a run that was just stored")?);
+    }
+    Ok(Some((number, topics)))
+}
+
+/// What came of a delivery, in words.
+fn outcome(decisions: &[Decision], numbers: &[RunNumber]) -> String {
+    if decisions.is_empty() {
+        return "no pipeline file at this commit".into();
+    }
+    let mut words: Vec<String> = numbers
+        .iter()
+        .map(|number| format!("run {number}"))
+        .collect();
+    for decision in decisions {
+        if let Verdict::NotTriggered(reason) = &decision.verdict {
+            words.push(format!("`{}` not started: {reason}", decision.pipeline));
+        }
+    }
+    match words.is_empty() {
+        true => "its runs had been made before".into(),
+        false => words.join("; "),
+    }
+}
