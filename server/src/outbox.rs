@@ -1,5 +1,203 @@
-//! stub
+//! Telling GitHub. What is sent is the run's present state, read at the time of sending, so the last
+//! check sent equals the run's state, however many changes lie between.
+//!
+//! A subject (`check:RUN`) is handled by one tick at a time and in order; GitHub's limits are kept by
+//! `github/limiter.rs`, which lets changes through one by one.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_lc_rs::rand;
+use pipelines::definition::Problem;
+use pipelines::ids::{RepoId, RunId};
+use pipelines::timestamp::Timestamp;
+
 use crate::app::App;
+use crate::github::checks::Check;
+use crate::github::{GitHub, GitHubError};
+use crate::store::outbox::{self, Due};
+use crate::store::repos::{self, Repo};
+use crate::store::runs::{self, CheckFacts, JobLine};
 use crate::tasks::Did;
-/// tick
-pub async fn tick(app: &App) -> anyhow::Result<Did> { let _ = app; Ok(Did::Nothing) }
+
+#[cfg(test)]
+mod tests;
+
+/// The longest pause between two attempts: what GitHub missed reaches it soon after it is back.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Who has heard nothing for so long does not wait any more.
+const PATIENCE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// What has been said is kept for a while, for people who ask what was said.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Sends one message, if one is due.
+pub async fn tick(app: &App) -> anyhow::Result<Did> {
+    let Some(github) = &app.github else {
+        return Ok(Did::Nothing);
+    };
+    let now = app.clock.now();
+    let Some(due) = outbox::next_due(app.store.reader(), now).await? else {
+        return Ok(Did::Nothing);
+    };
+    // Noted before the call: if the answer is lost with this process, the next attempt looks first
+    // whether the check is there already.
+    let mut tx = app.store.begin().await?;
+    outbox::note_attempt(&mut tx, &due).await?;
+    tx.commit().await?;
+    match send(app, github, &due).await? {
+        Ok(()) => app.metrics.github("sent"),
+        Err(error) => failed(app, &due, &error).await?,
+    }
+    Ok(Did::Something)
+}
+
+/// Sends what is due now. The outer error is ours, the inner one GitHub's.
+async fn send(app: &App, github: &GitHub, due: &Due) -> anyhow::Result<Result<(), GitHubError>> {
+    let run = due.run().context("a message in the outbox has no run")?;
+    let Some((repo, check)) = desired(app, run).await? else {
+        finish(app, due, Some("the run is gone")).await?;
+        return Ok(Ok(()));
+    };
+    let known = outbox::find_check(app.store.reader(), run).await?;
+    let github_id = match put(github, &repo, (&check, known), due.attempts > 0).await {
+        Ok(github_id) => github_id,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut tx = app.store.begin().await?;
+    outbox::store_check(&mut tx, run, (github_id, check.state.as_str())).await?;
+    outbox::finish(&mut tx, due, None, app.clock.now()).await?;
+    outbox::forget(&mut tx, Timestamp(app.clock.now().0 - ms(KEPT))).await?;
+    tx.commit().await?;
+    Ok(Ok(()))
+}
+
+/// Brings the check at GitHub to what it should be, and returns its id there.
+async fn put(
+    github: &GitHub,
+    repo: &Repo,
+    (check, known): (&Check, Option<i64>),
+    is_retry: bool,
+) -> Result<i64, GitHubError> {
+    let known = match known {
+        None if is_retry => github.find_check(repo, check).await?,
+        known => known,
+    };
+    match known {
+        Some(github_id) => {
+            github.update_check(repo, github_id, check).await?;
+            Ok(github_id)
+        }
+        None => github.create_check(repo, check).await,
+    }
+}
+
+async fn failed(app: &App, due: &Due, error: &GitHubError) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let words = error.to_string();
+    app.metrics.github("failed");
+    tracing::warn!(subject = due.subject, error = words, "cannot tell GitHub");
+    if !error.is_passing() || now.since(due.created_at()) > PATIENCE {
+        return finish(app, due, Some(&words)).await;
+    }
+    let wanted = match error {
+        GitHubError::RateLimited { retry_after } => *retry_after,
+        GitHubError::NotFound(_)
+        | GitHubError::NoAccess(_)
+        | GitHubError::Unavailable(_)
+        | GitHubError::Refused(_) => Duration::ZERO,
+    };
+    let doublings = u32::try_from(due.attempts.clamp(0, 10)).unwrap_or(10);
+    let pause = Duration::from_secs(1 << doublings).min(PAUSE_MAX);
+    let next = now.plus(pause.max(wanted) + jitter());
+    let mut tx = app.store.begin().await?;
+    outbox::postpone(&mut tx, due, (&words, next)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn finish(app: &App, due: &Due, error: Option<&str>) -> anyhow::Result<()> {
+    let mut tx = app.store.begin().await?;
+    outbox::finish(&mut tx, due, error, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Up to a second, so that what failed together does not come back together.
+fn jitter() -> Duration {
+    let mut byte = [0];
+    // Without randomness the pause is only less spread.
+    let _ = rand::fill(&mut byte);
+    Duration::from_millis(4 * u64::from(byte[0]))
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What GitHub should show of a run, and where.
+async fn desired(app: &App, run: RunId) -> anyhow::Result<Option<(Repo, Check)>> {
+    let db = app.store.reader();
+    let Some(facts) = runs::find_check_facts(db, run).await? else {
+        return Ok(None);
+    };
+    let Some(repo) = repos::find(db, RepoId(facts.repo_id)).await? else {
+        return Ok(None);
+    };
+    let jobs = runs::job_lines(db, run).await?;
+    let url = app.url(&format!("/repos/{}/runs/{}", repo.name, facts.number));
+    let check = Check {
+        run,
+        commit: facts.commit_sha.parse()?,
+        name: format!("seaworthy / {}", facts.pipeline),
+        url,
+        state: facts.state.parse()?,
+        started_at: facts.started_at.map(Timestamp),
+        finished_at: facts.finished_at.map(Timestamp),
+        title: title(&facts),
+        summary: summary(&facts, &jobs),
+    };
+    Ok(Some((repo, check)))
+}
+
+fn title(facts: &CheckFacts) -> String {
+    let state = facts.state.replace('_', " ");
+    match &facts.reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state,
+    }
+}
+
+/// Markdown for the check's page: the first cause, what is wrong in the file, the jobs.
+fn summary(facts: &CheckFacts, jobs: &[JobLine]) -> String {
+    let mut text = format!(
+        "Run {} of `{}`: **{}**\n",
+        facts.number, facts.pipeline, facts.state
+    );
+    if let Some(reason) = &facts.reason {
+        text.push_str(&format!("\n{}\n", code(reason)));
+    }
+    let problems: Vec<Problem> = serde_json::from_str(&facts.problems).unwrap_or_default();
+    for problem in &problems {
+        text.push_str(&format!("\n- {}", code(&problem.to_string())));
+    }
+    if !jobs.is_empty() {
+        text.push_str("\n\n| job | state | why |\n| --- | --- | --- |\n");
+    }
+    for (name, state, reason) in jobs {
+        let reason = reason
+            .as_deref()
+            .map(|reason| code(&reason.replace('|', "¦")));
+        let state = state.replace('_', " ");
+        text.push_str(&format!(
+            "| {} | {state} | {} |\n",
+            code(name),
+            reason.unwrap_or_default()
+        ));
+    }
+    text
+}
+
+/// As code, so that nothing in it is a mention, a link or markup.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('`', "'").replace(['\r', '\n'], " "))
+}

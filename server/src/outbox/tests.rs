@@ -1,0 +1,94 @@
+//! What is due when, and what GitHub is told.
+
+use pipelines::ids::RunId;
+use pipelines::timestamp::Timestamp;
+
+use super::{summary, title};
+use crate::progress::tests::{World, steps};
+use crate::store::outbox::{self, Due};
+use crate::store::runs::{self, CheckFacts};
+
+async fn note(world: &World, run: i64, at: i64) {
+    let mut tx = world.app.store.begin().await.unwrap();
+    outbox::enqueue_check(&mut tx, RunId(run), Timestamp(at))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn due(world: &World, at: i64) -> Option<Due> {
+    outbox::next_due(world.app.store.reader(), Timestamp(at))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn many_notes_about_a_run_are_one_message_and_later_ones_are_another() {
+    let world = World::new().await;
+    for at in [10, 20, 30] {
+        note(&world, 1, at).await;
+    }
+    note(&world, 2, 15).await;
+    let first = due(&world, 100).await.unwrap();
+    assert_eq!(first.run(), Some(RunId(1)));
+    // While it is being sent, the run moves again.
+    note(&world, 1, 40).await;
+    let mut tx = world.app.store.begin().await.unwrap();
+    outbox::finish(&mut tx, &first, None, Timestamp(50))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(&world, 100).await.unwrap().run(), Some(RunId(2)));
+    assert_eq!(
+        outbox::count_open(world.app.store.reader()).await.unwrap(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_new_note_does_not_end_a_pause() {
+    let world = World::new().await;
+    note(&world, 1, 10).await;
+    let first = due(&world, 100).await.unwrap();
+    let mut tx = world.app.store.begin().await.unwrap();
+    outbox::note_attempt(&mut tx, &first).await.unwrap();
+    outbox::postpone(&mut tx, &first, ("away", Timestamp(500)))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    note(&world, 1, 200).await;
+    assert!(due(&world, 300).await.is_none());
+    let again = due(&world, 500).await.unwrap();
+    assert_eq!((again.attempts, again.created_at()), (1, Timestamp(10)));
+}
+
+#[tokio::test]
+async fn a_check_says_the_first_cause_and_every_job() {
+    let world = World::new().await;
+    let run = world
+        .run(vec![steps("test", &[]), steps("lint", &["test"])])
+        .await;
+    let db = world.app.store.reader();
+    let facts = runs::find_check_facts(db, run).await.unwrap().unwrap();
+    let facts = CheckFacts {
+        state: "failed".into(),
+        reason: Some(".seaworthy/ci.yml:4:5: unknown key `imag` @everyone".into()),
+        problems: r#"[{"line":4,"column":5,"text":"imag","message":"unknown key `imag`","hint":"did you mean `image`?"}]"#.into(),
+        ..facts
+    };
+    let jobs = runs::job_lines(db, run).await.unwrap();
+    insta::assert_snapshot!(format!("{}\n---\n{}", title(&facts), summary(&facts, &jobs)), @r#"
+    failed: .seaworthy/ci.yml:4:5: unknown key `imag` @everyone
+    ---
+    Run 1 of `ci`: **failed**
+
+    `.seaworthy/ci.yml:4:5: unknown key 'imag' @everyone`
+
+    - `4:5: unknown key 'imag' (did you mean 'image'?)`
+
+    | job | state | why |
+    | --- | --- | --- |
+    | `test` | queued |  |
+    | `lint` | waiting |  |
+    "#);
+}
