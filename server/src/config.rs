@@ -11,6 +11,9 @@ use secrecy::SecretString;
 mod read;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::{SETTINGS, Setting};
 
 /// The exit code of a program whose configuration was refused.

@@ -1,1 +1,152 @@
-//! stub
+//! The server's life: open, listen, work, drain, close.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, AdminError};
+use crate::app::App;
+use crate::config::{Config, EXIT_CONFIG};
+use crate::github::GitHubError;
+use crate::store::{OpenError, Store, access};
+use crate::{tasks, web};
+
+/// How long running requests may take to end once the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long running ticks may take after that: the longest call to GitHub and a little more.
+const TICKS_MAX: Duration = Duration::from_secs(35);
+/// How long readers may keep the database open after that.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why the server did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory was refused.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The address was refused.
+    #[error(
+        "SEAWORTHY_LISTEN: cannot listen on {address}: {source}; choose another address, or stop what uses it"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The settings of GitHub make no client.
+    #[error("SEAWORTHY_GITHUB_API_URL or what belongs to it: {0}")]
+    GitHub(#[from] GitHubError),
+    /// The first sign-in link could not be made.
+    #[error("cannot make the first sign-in link: {0}")]
+    FirstLink(#[from] AdminError),
+    /// Serving ended by itself.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl ServeError {
+    /// What the program exits with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Open(_) => admin::EXIT_STORAGE,
+            Self::Listen { .. } | Self::GitHub(_) => EXIT_CONFIG,
+            Self::FirstLink(error) => error.exit_code(),
+            Self::Io(_) => 1,
+        }
+    }
+}
+
+/// Serves until `shutdown` is cancelled, then drains and closes. `ready` is told the address once
+/// calls are answered.
+pub async fn serve(
+    mut config: Config,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), ServeError> {
+    let data = config.data.clone();
+    let store = Store::open(&data).await?;
+    let wanted = config.listen;
+    let listen = |source| ServeError::Listen {
+        address: wanted,
+        source,
+    };
+    let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+    config.listen = listener.local_addr().map_err(listen)?;
+    let address = config.listen;
+    let app = App::new(config, store)?;
+    admin::note_address(&data, &app.public_url)?;
+    #[allow(clippy::print_stderr, reason = "the one line that programs wait for")]
+    {
+        eprintln!("listening on http://{address}");
+    }
+    offer_first_link(&app).await?;
+    if app.github.is_none() {
+        tracing::warn!(
+            "GitHub is not connected: set SEAWORTHY_GITHUB_APP_ID and what belongs to it"
+        );
+    }
+    let stop = CancellationToken::new();
+    let loops = tasks::start(&app, &stop);
+    ready(address);
+    let served = answer(&app, listener, &shutdown).await;
+    stop.cancel();
+    if tokio::time::timeout(TICKS_MAX, loops.wait()).await.is_err() {
+        tracing::warn!(
+            "a loop did not end in time; what it was doing is done again at the next start"
+        );
+    }
+    // A reader that does not let go costs the mark of a clean stop, and nothing else.
+    let closing = app.store.close(&data);
+    if tokio::time::timeout(CLOSE_MAX, closing).await.is_err() {
+        tracing::warn!("the database was still being read; it is checked at the next start");
+    }
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+/// Answers requests until `shutdown`, and then for a while those that are running.
+async fn answer(app: &App, listener: TcpListener, shutdown: &CancellationToken) -> io::Result<()> {
+    // Small answers must not wait for more to send: claims are small, and waited for.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let (ended, draining) = (shutdown.clone(), app.draining.clone());
+    let asked = async move {
+        ended.cancelled().await;
+        tracing::info!("stopping: nothing new is handed out, running requests are finished");
+        draining.cancel();
+    };
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    let serving = axum::serve(listener, web::router(app.clone())).with_graceful_shutdown(asked);
+    tokio::select! {
+        served = serving => served,
+        () = late => {
+            tracing::warn!("some requests did not end in time and are cut off");
+            Ok(())
+        }
+    }
+}
+
+/// As long as nobody has ever signed in, whoever starts the server is told how. The link works once,
+/// so a second visitor cannot claim the server, and there is no default password to forget.
+async fn offer_first_link(app: &App) -> Result<(), ServeError> {
+    let claimed = access::is_claimed(app.store.reader(), app.clock.now()).await;
+    if claimed.map_err(AdminError::from)? {
+        return Ok(());
+    }
+    let link = admin::new_link(&app.store, &app.public_url).await?;
+    #[allow(clippy::print_stderr, reason = "for the person who starts it, once")]
+    {
+        eprintln!("sign in, once: {}", link.expose_secret());
+    }
+    Ok(())
+}

@@ -102,21 +102,32 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> &str {
 pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
     let tasks = TaskTracker::new();
     let with = || (app.clone(), stop.clone());
-    let every = |name, seconds| Loop {
+    let every = |name, milliseconds| Loop {
         name,
-        interval: Duration::from_secs(seconds),
+        interval: Duration::from_millis(milliseconds),
     };
     tasks.spawn(run(
         with(),
-        every("intake", 5),
+        every("intake", 5_000),
         |app| Some(&app.wake.intake),
         |app| async move { crate::intake::tick(&app).await },
     ));
     tasks.spawn(run(
         with(),
-        every("outbox", 1),
+        every("outbox", 1_000),
         |app| Some(&app.wake.outbox),
         |app| async move { crate::outbox::tick(&app).await },
+    ));
+    let pass = (app.config.lease_ms / 5).clamp(50, 1_000);
+    tasks.spawn(run(
+        with(),
+        every("sweep", pass),
+        |_| None,
+        |app| async move {
+            crate::sweep::tick(&app).await?;
+            // What was taken back needs no second look: the next pass is soon enough.
+            Ok(Did::Nothing)
+        },
     ));
     tasks.close();
     tasks
