@@ -14,6 +14,7 @@ pub mod live;
 pub mod metrics;
 pub mod objects;
 pub mod outbox;
+pub(crate) mod pages;
 pub(crate) mod progress;
 pub mod serve;
 pub mod store;

@@ -14,12 +14,17 @@ use tracing::Instrument;
 use crate::app::App;
 
 pub(crate) mod access;
+pub(crate) mod actions;
 pub(crate) mod api;
 pub(crate) mod health;
+pub(crate) mod live;
 pub(crate) mod plain;
 pub(crate) mod runner_api;
 pub(crate) mod session;
 pub(crate) mod webhook;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// Everything the server answers.
 pub fn router(app: App) -> Router {
@@ -29,6 +34,9 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(runner_api::routes())
         .merge(api::routes())
+        .merge(crate::pages::routes())
+        .merge(actions::routes())
+        .merge(live::routes())
         .route_layer(from_fn_with_state(app.clone(), access::guard))
         .fallback(access::nothing_here)
         .method_not_allowed_fallback(access::nothing_here)

@@ -60,6 +60,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         Person,
     ),
     ("GET", "/environments", Person),
+    ("GET", "/repos/{owner}/{repo}/environments", Person),
     (
         "GET",
         "/repos/{owner}/{repo}/environments/{environment}",
@@ -71,9 +72,15 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("GET", "/audit", Person),
     ("GET", "/deliveries", Person),
     ("GET", "/live", Person),
+    ("GET", "/_ui", Person),
     // Actions of people.
     ("POST", "/repos/{owner}/{repo}/runs/{number}/cancel", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/rerun", Person),
+    (
+        "POST",
+        "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel",
+        Person,
+    ),
     // Programs.
     ("GET", "/api/v1/repos/{owner}/{repo}/runs", Program),
     ("POST", "/api/v1/repos/{owner}/{repo}/runs", Program),
