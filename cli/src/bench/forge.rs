@@ -1,0 +1,384 @@
+//! The bench's GitHub: answers at once, remembers nothing, serves real git.
+//!
+//! It accepts every token, so it is no test of the client; the test suite's stand-in is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::{hmac, rand, rsa};
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, Path as UrlPath, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, patch, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// The running stand-in.
+pub(super) struct Forge {
+    address: String,
+    private_key: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    folder: PathBuf,
+    web_url: String,
+    pipelines: std::sync::Mutex<BTreeMap<String, String>>,
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.shared.folder);
+    }
+}
+
+/// A repository with one pipeline file.
+pub(super) struct Repository {
+    /// `bench/NAME`.
+    pub(super) name: String,
+    id: i64,
+    folder: PathBuf,
+    tree: String,
+    web_url: String,
+}
+
+impl Forge {
+    /// Listens on a free port of loopback.
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let folder =
+            std::env::temp_dir().join(format!("seaworthy-bench-git-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let web_url = address.clone();
+        let shared = Arc::new(Shared {
+            folder,
+            web_url,
+            pipelines: Default::default(),
+        });
+        let router = routes().with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self {
+            address,
+            private_key: new_key()?,
+            shared,
+        })
+    }
+
+    /// For `SEAWORTHY_GITHUB_API_URL`.
+    pub(super) fn api_url(&self) -> String {
+        format!("{}/api/v3", self.address)
+    }
+
+    /// For `SEAWORTHY_GITHUB_WEB_URL`.
+    pub(super) fn web_url(&self) -> &str {
+        &self.address
+    }
+
+    /// For `SEAWORTHY_GITHUB_PRIVATE_KEY_FILE`.
+    pub(super) fn private_key_pem(&self) -> &str {
+        &self.private_key
+    }
+
+    /// Makes `bench/NAME` with `pipeline` as its only file.
+    pub(super) async fn repository(
+        &self,
+        name: &str,
+        pipeline: &str,
+    ) -> anyhow::Result<Repository> {
+        let mut pipelines = self
+            .shared
+            .pipelines
+            .lock()
+            .expect("nobody panics with this lock held");
+        let id = i64::try_from(pipelines.len())? + 1;
+        pipelines.insert(name.to_owned(), pipeline.to_owned());
+        drop(pipelines);
+        let folder = self.shared.folder.join(format!("bench/{name}.git"));
+        std::fs::create_dir_all(&folder)?;
+        git(&folder, &["init", "--quiet", "--bare"], "").await?;
+        git(
+            &folder,
+            &["config", "uploadpack.allowAnySHA1InWant", "true"],
+            "",
+        )
+        .await?;
+        let blob = git(&folder, &["hash-object", "-w", "--stdin"], pipeline).await?;
+        let tree = git(
+            &folder,
+            &["mktree"],
+            &format!("100644 blob {blob}\tbench.yml\n"),
+        )
+        .await?;
+        let web_url = self.address.clone();
+        Ok(Repository {
+            name: format!("bench/{name}"),
+            id,
+            folder,
+            tree,
+            web_url,
+        })
+    }
+}
+
+impl Repository {
+    /// Makes a new commit and returns it with the body of the webhook that tells of it.
+    pub(super) async fn push(&self) -> anyhow::Result<(String, Value)> {
+        let message = format!("Measure {}", random_id());
+        let commit = git(
+            &self.folder,
+            &["commit-tree", &self.tree, "-m", &message],
+            "",
+        )
+        .await?;
+        git(
+            &self.folder,
+            &["update-ref", "refs/heads/main", &commit],
+            "",
+        )
+        .await?;
+        let body = json!({
+            "ref": "refs/heads/main", "before": "0".repeat(40), "after": commit,
+            "created": false, "deleted": false, "forced": false,
+            "repository": repository(&self.name, self.id, &self.web_url),
+            "installation": { "id": 1 }, "sender": { "login": "bench", "id": 1 },
+            "pusher": { "name": "bench" },
+            "head_commit": {
+                "id": commit, "message": message, "timestamp": "2026-01-01T00:00:00Z",
+                "author": { "name": "bench", "email": "bench@example.com", "username": "bench" },
+                "added": [], "removed": [], "modified": ["bench.yml"],
+            },
+            "commits": [],
+        });
+        Ok((commit, body))
+    }
+}
+
+/// A webhook that starts nothing: only its way into the record is measured.
+pub(super) fn star(number: usize) -> Value {
+    json!({
+        "action": "created", "number": number, "filler": "x".repeat(6000),
+        "repository": repository("bench/stars", 1000, "http://127.0.0.1"),
+        "installation": { "id": 1 }, "sender": { "login": "bench", "id": 1 },
+    })
+}
+
+/// The signature GitHub would send.
+pub(super) fn signature(secret: &str, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("sha256={}", hex(hmac::sign(&key, body).as_ref()))
+}
+
+/// 128 random bits in hexadecimal.
+pub(super) fn random_id() -> String {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).expect("the system has random numbers");
+    hex(&bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn new_key() -> anyhow::Result<String> {
+    let key = rsa::KeyPair::generate(rsa::KeySize::Rsa2048)?;
+    let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der()?;
+    let text = STANDARD.encode(der.as_ref());
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(String::from_utf8_lossy)
+        .collect();
+    Ok(format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        lines.join("\n")
+    ))
+}
+
+fn repository(full_name: &str, id: i64, web_url: &str) -> Value {
+    let (owner, name) = full_name.split_once('/').unwrap_or(("bench", full_name));
+    json!({
+        "id": id, "name": name, "full_name": full_name, "private": false,
+        "default_branch": "main", "owner": { "login": owner, "id": 1 },
+        "html_url": format!("{web_url}/{full_name}"), "url": format!("{web_url}/api/v3/repos/{full_name}"),
+        "clone_url": format!("{web_url}/{full_name}.git"),
+    })
+}
+
+fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route(
+            "/api/v3/app/installations/{id}/access_tokens",
+            post(access_token),
+        )
+        .route("/api/v3/repos/bench/{repo}", get(describe))
+        .route("/api/v3/repos/bench/{repo}/contents/{*path}", get(contents))
+        .route("/api/v3/repos/bench/{repo}/check-runs", post(check_run))
+        .route(
+            "/api/v3/repos/bench/{repo}/check-runs/{id}",
+            patch(check_run),
+        )
+        .route(
+            "/api/v3/repos/bench/{repo}/commits/{sha}/check-runs",
+            get(no_check_runs),
+        )
+        .route("/bench/{*path}", any(git_http))
+}
+
+async fn access_token() -> impl IntoResponse {
+    let token = json!({
+        "token": "ghs_bench", "expires_at": "2099-01-01T00:00:00Z",
+        "permissions": {}, "repository_selection": "selected", "repositories": [],
+    });
+    (StatusCode::CREATED, Json(token))
+}
+
+async fn describe(State(shared): State<Arc<Shared>>, UrlPath(repo): UrlPath<String>) -> Response {
+    Json(repository(&format!("bench/{repo}"), 1, &shared.web_url)).into_response()
+}
+
+async fn contents(
+    State(shared): State<Arc<Shared>>,
+    UrlPath((repo, path)): UrlPath<(String, String)>,
+) -> Response {
+    let pipelines = shared
+        .pipelines
+        .lock()
+        .expect("nobody panics with this lock held");
+    let Some(text) = pipelines.get(&repo) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let entry = json!({
+        "type": "file", "name": "bench.yml", "path": ".seaworthy/bench.yml", "size": text.len(),
+        "sha": "0".repeat(40), "url": "http://127.0.0.1/", "html_url": null, "git_url": null,
+        "download_url": null, "_links": { "self": "http://127.0.0.1/", "git": null, "html": null },
+    });
+    match path.as_str() {
+        ".seaworthy" => Json(json!([entry])).into_response(),
+        ".seaworthy/bench.yml" => {
+            let mut file = entry;
+            file["encoding"] = "base64".into();
+            file["content"] = STANDARD.encode(text).into();
+            Json(file).into_response()
+        }
+        _ => (
+            StatusCode::NOT_FOUND,
+            Json(json!({ "message": "Not Found" })),
+        )
+            .into_response(),
+    }
+}
+
+async fn check_run(Json(body): Json<Value>) -> impl IntoResponse {
+    let mut check = body;
+    check["id"] = 1.into();
+    (StatusCode::CREATED, Json(check))
+}
+
+async fn no_check_runs() -> Json<Value> {
+    Json(json!({ "total_count": 0, "check_runs": [] }))
+}
+
+/// Runs git in `folder` and returns what it prints, trimmed.
+async fn git(folder: &Path, args: &[&str], input: &str) -> anyhow::Result<String> {
+    let mut child = Command::new("git")
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_AUTHOR_NAME", "bench")
+        .env("GIT_AUTHOR_EMAIL", "bench@example.com")
+        .env("GIT_COMMITTER_NAME", "bench")
+        .env("GIT_COMMITTER_EMAIL", "bench@example.com")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run git")?;
+    let mut stdin = child.stdin.take().context("git has no standard input")?;
+    stdin.write_all(input.as_bytes()).await?;
+    drop(stdin);
+    let output = child.wait_with_output().await?;
+    ensure!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// One request to `git http-backend`, as CGI has it. Bodies are small here, so they are held whole.
+async fn git_http(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let header_text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+    };
+    let mut command = Command::new("git");
+    command
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", &shared.folder)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_PROTOCOL", header_text("git-protocol"))
+        .env("PATH_INFO", uri.path())
+        .env("QUERY_STRING", uri.query().unwrap_or(""))
+        .env("REQUEST_METHOD", method.as_str())
+        .env("CONTENT_TYPE", header_text("content-type"))
+        .env("HTTP_CONTENT_ENCODING", header_text("content-encoding"))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let answer = async {
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(&body).await?;
+        drop(stdin);
+        anyhow::Ok(child.wait_with_output().await?.stdout)
+    };
+    match answer.await {
+        Ok(output) => from_cgi(&output),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn from_cgi(output: &[u8]) -> Response {
+    let Some(end) = output.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    let mut status = StatusCode::OK;
+    let mut content_type = "application/octet-stream".to_owned();
+    for line in String::from_utf8_lossy(&output[..end]).lines() {
+        match line.split_once(": ") {
+            Some(("Status", value)) => {
+                let code = value.split(' ').next().and_then(|code| code.parse().ok());
+                status = code.unwrap_or(StatusCode::BAD_GATEWAY);
+            }
+            Some(("Content-Type", value)) => content_type = value.to_owned(),
+            Some(_) | None => {}
+        }
+    }
+    (
+        status,
+        [(header::CONTENT_TYPE, content_type)],
+        output[end + 4..].to_vec(),
+    )
+        .into_response()
+}
