@@ -10,10 +10,15 @@ use tokio::sync::Mutex;
 
 use pipelines::ids::{Attempt, JobId};
 
+mod index;
+
+pub use index::Index;
+
 /// The folder of logs.
 #[derive(Debug, Clone)]
 pub struct Objects {
     root: PathBuf,
+    indexes: index::Indexes,
     /// Two calls that append to one log would both measure it first; jobs share these by number.
     appends: Arc<[Mutex<()>; 32]>,
 }
@@ -34,6 +39,7 @@ impl Objects {
     pub fn new(data: &Path) -> Self {
         Self {
             root: data.join("logs"),
+            indexes: index::Indexes::default(),
             appends: Arc::default(),
         }
     }

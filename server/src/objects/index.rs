@@ -1,0 +1,214 @@
+//! Where the lines of a log are, so that any window of it is read without reading the rest.
+//!
+//! An index is made by reading the log once and kept while the program runs; when the log has grown,
+//! only what is new is read. It is never stored: the log is the truth.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pipelines::ids::{Attempt, JobId};
+use pipelines::limits::LOG_CHUNK_LINES;
+use pipelines::log::Record;
+
+use super::Objects;
+
+/// How many logs are remembered: beyond that, all are forgotten and read anew as they are asked for.
+const REMEMBERED_MAX: usize = 256;
+/// Longer than what stands before the text of a record.
+const HEAD_MAX: usize = 64;
+
+/// The remembered indexes.
+pub(super) type Indexes = Arc<Mutex<HashMap<(JobId, Attempt), Arc<Index>>>>;
+
+/// Where the lines of one log are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Index {
+    /// Bytes of the file that hold whole lines.
+    bytes: u64,
+    /// How many lines there are.
+    pub lines: u64,
+    /// How many bytes their texts have, with a line end each: the size of the raw log.
+    pub text_bytes: u64,
+    /// Where each chunk of [`LOG_CHUNK_LINES`] begins.
+    chunks: Vec<Place>,
+    /// The number of the first line of each stretch of one step, and the step. Lines count from 1.
+    pub steps: Vec<(u64, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    file: u64,
+    text: u64,
+}
+
+impl Index {
+    fn push(&mut self, head: &[u8], length: u64) {
+        if self.lines.is_multiple_of(LOG_CHUNK_LINES as u64) {
+            self.chunks.push(Place {
+                file: self.bytes,
+                text: self.text_bytes,
+            });
+        }
+        let record = Record::read(head);
+        // The head may be cut within the text, never before it.
+        let before = (head.len() - record.text.len()) as u64;
+        self.lines += 1;
+        self.bytes += length;
+        self.text_bytes += length - before;
+        if self.steps.last().is_none_or(|(_, step)| *step != record.step) {
+            self.steps.push((self.lines, record.step));
+        }
+    }
+
+    /// The chunk in which a byte of the raw log lies: its first line, and its first byte there.
+    fn chunk_of_text(&self, text: u64) -> (u64, u64) {
+        let after = self.chunks.partition_point(|place| place.text <= text);
+        let chunk = after.saturating_sub(1);
+        let start = self.chunks.get(chunk).map_or(0, |place| place.text);
+        ((chunk * LOG_CHUNK_LINES) as u64 + 1, start)
+    }
+
+    fn grow(&mut self, file: File) -> io::Result<()> {
+        let mut reader = BufReader::with_capacity(256 * 1024, file);
+        reader.seek(SeekFrom::Start(self.bytes))?;
+        let (mut head, mut length) = (Vec::with_capacity(HEAD_MAX), 0);
+        loop {
+            let block = reader.fill_buf()?;
+            if block.is_empty() {
+                return Ok(());
+            }
+            let end = block.iter().position(|byte| *byte == b'\n');
+            let taken = end.map_or(block.len(), |end| end + 1);
+            let text = end.unwrap_or(block.len());
+            head.extend_from_slice(&block[..text.min(HEAD_MAX - head.len())]);
+            length += taken as u64;
+            reader.consume(taken);
+            if end.is_some() {
+                self.push(&head, length);
+                head.clear();
+                length = 0;
+            }
+        }
+    }
+}
+
+impl Objects {
+    /// Where the lines of a log are now.
+    pub async fn index(&self, job: JobId, attempt: Attempt) -> io::Result<Arc<Index>> {
+        let length = self.length(job, attempt).await?;
+        let known = self.indexes().get(&(job, attempt)).cloned();
+        let known = known.unwrap_or_default();
+        // A log that is shorter than its index was replaced, as by a restored backup.
+        if known.bytes == length {
+            return Ok(known);
+        }
+        let (path, shorter) = (self.path(job, attempt), length < known.bytes);
+        let grown = tokio::task::spawn_blocking(move || {
+            let mut index = if shorter { Index::default() } else { (*known).clone() };
+            index.grow(File::open(path)?)?;
+            Ok::<_, io::Error>(Arc::new(index))
+        });
+        let grown = grown.await.map_err(io::Error::other)??;
+        let mut indexes = self.indexes();
+        if indexes.len() >= REMEMBERED_MAX {
+            indexes.clear();
+        }
+        indexes.insert((job, attempt), grown.clone());
+        Ok(grown)
+    }
+
+    /// The records of up to `count` lines from line `first` (from 1) on.
+    pub async fn lines(
+        &self,
+        (job, attempt): (JobId, Attempt),
+        index: Arc<Index>,
+        first: u64,
+        count: u64,
+    ) -> io::Result<Vec<u8>> {
+        let path = self.path(job, attempt);
+        let read = tokio::task::spawn_blocking(move || window(&path, &index, first, count));
+        read.await.map_err(io::Error::other)?
+    }
+
+    /// The line in which a byte of the raw log lies or shortly before it, and that line's first byte.
+    pub fn line_of_text(&self, index: &Index, text: u64) -> (u64, u64) {
+        index.chunk_of_text(text)
+    }
+
+    fn indexes(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, Attempt), Arc<Index>>> {
+        // A panic elsewhere leaves the map whole: every write to it is one insertion.
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn window(path: &Path, index: &Index, first: u64, count: u64) -> io::Result<Vec<u8>> {
+    let skip = first.saturating_sub(1);
+    let count = count.min(index.lines.saturating_sub(skip));
+    let chunk = usize::try_from(skip / LOG_CHUNK_LINES as u64).unwrap_or(usize::MAX);
+    let Some(place) = index.chunks.get(chunk).filter(|_| count > 0) else {
+        return Ok(Vec::new());
+    };
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(place.file))?;
+    let mut reader = BufReader::with_capacity(256 * 1024, file.take(index.bytes - place.file));
+    let mut lines = Vec::new();
+    for _ in 0..skip % LOG_CHUNK_LINES as u64 {
+        reader.skip_until(b'\n')?;
+    }
+    for _ in 0..count {
+        reader.read_until(b'\n', &mut lines)?;
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipelines::log::{Voice, records};
+
+    fn log(lines: std::ops::Range<u32>) -> Vec<u8> {
+        let mut file = Vec::new();
+        for n in lines {
+            let text = format!("line {n}");
+            let record = Record {
+                at_ms: 1_764_000_000_000 + i64::from(n),
+                step: n / 700,
+                voice: Voice::Out,
+                text: text.as_bytes(),
+            };
+            record.write(&mut file);
+        }
+        file
+    }
+
+    #[tokio::test]
+    async fn any_window_of_a_growing_log_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (objects, id) = (Objects::new(folder.path()), (JobId(3), Attempt(1)));
+        assert_eq!(objects.index(id.0, id.1).await.unwrap().lines, 0);
+        let whole = log(0..2000);
+        let (one, two) = whole.split_at(11_111);
+        objects.append(id, 0, one).await.unwrap();
+        assert!(objects.index(id.0, id.1).await.unwrap().lines > 100);
+        objects.append(id, one.len() as u64, two).await.unwrap();
+        let index = objects.index(id.0, id.1).await.unwrap();
+        assert_eq!((index.lines, index.steps.len()), (2000, 3));
+        assert_eq!(index.steps, [(1, 0), (701, 1), (1401, 2)]);
+        let texts: u64 = (0..2000).map(|n| format!("line {n}\n").len() as u64).sum();
+        assert_eq!(index.text_bytes, texts);
+        for (first, count, wanted) in [(1, 3, 3), (499, 4, 4), (1999, 10, 2), (2001, 5, 0)] {
+            let bytes = objects.lines(id, index.clone(), first, count).await.unwrap();
+            let read: Vec<_> = records(&bytes).collect();
+            assert_eq!(read.len(), wanted);
+            if let Some(record) = read.first() {
+                assert_eq!(record.text, format!("line {}", first - 1).as_bytes());
+            }
+        }
+        let (line, byte) = objects.line_of_text(&index, texts - 1);
+        assert_eq!(line, 1501);
+        assert!(byte < texts);
+    }
+}
