@@ -34,10 +34,10 @@ pub(crate) mod releases;
 pub(crate) mod repos;
 pub(crate) mod runners;
 pub(crate) mod runs;
+pub(crate) mod views;
 
 #[cfg(test)]
 mod tests;
-pub(crate) mod views;
 
 /// A write transaction, begun immediate. Dropped without `commit`, it changes nothing.
 pub type Tx = sqlx::SqliteTransaction<'static>;
