@@ -217,6 +217,8 @@ fn is_from_here(app: &App, request: &Request) -> bool {
         Some(value.to_str().unwrap_or("?"))
     };
     match (says("origin"), says("sec-fetch-site")) {
+        // A page that keeps its address to itself (`Referrer-Policy: no-referrer`) sends this.
+        (Some("null"), Some(site)) => site == "same-origin",
         (Some(origin), _) => {
             let authority = origin.split_once("://").map(|(_, authority)| authority);
             origin == &*app.public_url || (authority.is_some() && authority == says("host"))

@@ -1,29 +1,13 @@
-//! Pages so small that they need no template: errors, and what stands before sign-in.
+//! What stands before sign-in and in place of a page, and text made safe for HTML.
 
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::pages::login;
 
 /// A page that says one thing and what to do about it.
 pub(crate) fn message(status: StatusCode, sentence: &str, hint: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = format!(
-        "<h1>{}</h1><p>{}</p><p><a href=\"/\">Overview</a></p>",
-        escape(&capital(sentence)),
-        escape(&capital(hint))
-    );
-    page(status, title, &body)
-}
-
-/// A page around `body`, which is HTML already. Never cached: it depends on who asks.
-pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{} · Seaworthy</title><link rel=\"stylesheet\" href=\"/static/seaworthy.css\">\
-         </head><body><main>{body}</main></body></html>",
-        escape(title)
-    );
-    (status, [(header::CACHE_CONTROL, "no-store")], Html(html)).into_response()
+    login::message_page(status, sentence, hint)
 }
 
 /// Text made safe to stand in HTML, also in an attribute.
@@ -40,11 +24,4 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     safe
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + letters.as_str()
-    })
 }

@@ -15,9 +15,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::plain;
 use crate::app::App;
 use crate::error::{Failure, PageError};
+use crate::pages::login::{Login, login_page};
 use crate::store::access;
 use crate::token::{self, Kind, Presented};
 
@@ -175,21 +175,12 @@ struct Link {
 
 async fn show_login(State(app): State<App>, Query(link): Query<Link>) -> Response {
     let Some(text) = link.token else {
-        let body = "<h1>Sign in</h1><p>Ask for a link: on the server's machine, \
-                    <code>seaworthy admin login</code> prints one. It holds for a day and works \
-                    once.</p>";
-        return plain::page(StatusCode::OK, "Sign in", body);
+        return login_page(StatusCode::OK, Login::NeedsLink);
     };
     let hash = token::hash(&text);
     match access::find_login(app.store.reader(), &hash, app.clock.now()).await {
         Ok(true) => {
-            let body = format!(
-                "<h1>Sign in</h1><form method=\"post\" action=\"/login\">\
-                 <input type=\"hidden\" name=\"token\" value=\"{}\">\
-                 <button type=\"submit\">Sign in</button></form>",
-                plain::escape(&text)
-            );
-            let page = plain::page(StatusCode::OK, "Sign in", &body);
+            let page = login_page(StatusCode::OK, Login::Confirm { token: &text });
             // The address holds a secret: it must not travel on as a referrer.
             ([(header::REFERRER_POLICY, "no-referrer")], page).into_response()
         }

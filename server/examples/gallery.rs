@@ -1,0 +1,46 @@
+//! Serves the pages over a seeded history, signed in: to look at them and to take pictures.
+//!
+//! `cargo run -p server --example gallery [PORT] [empty]`
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use pipelines::ids::{Attempt, JobId};
+use server::app::App;
+use server::config::Config;
+use server::store::Store;
+
+#[path = "../src/pages/tests/fixture.rs"]
+mod fixture;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let port = arguments.first().map_or("8099", String::as_str);
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(folder.path()).await?;
+    let app = App::new(Config::new(folder.path()), store)?;
+    seed(&app, arguments.iter().any(|word| word == "empty")).await?;
+    let signed_in = from_fn(|mut request: Request, next: Next| {
+        let cookie = HeaderValue::from_static("seaworthy=gallery");
+        request.headers_mut().insert(header::COOKIE, cookie);
+        next.run(request)
+    });
+    let router = server::web::router(app).layer(signed_in);
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("http://{}", listener.local_addr()?);
+    axum::serve(listener, router).await?;
+    Ok(())
+}
+
+async fn seed(app: &App, empty: bool) -> anyhow::Result<()> {
+    let mut tx = app.store.begin().await?;
+    let session = server::token::hash(fixture::SESSION);
+    let seed = fixture::Seed::new(&mut tx, app.clock.now(), &session).await?;
+    let logs = if empty { Vec::new() } else { seed.all().await? };
+    tx.commit().await?;
+    for (job, attempt, log) in logs {
+        app.objects.append((JobId(job), Attempt(attempt)), 0, &log).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The pages people look at: complete without a script, live with one.
+//!
+//! A page is a query, a struct and a template of the same name. Pages only read; what people do is
+//! in `web/actions.rs`.
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::app::App;
+
+mod admin;
+mod ansi;
+mod ask;
+mod assets;
+mod deploy;
+mod environments;
+mod frame;
+mod job;
+mod lines;
+mod links;
+pub(crate) mod login;
+mod log;
+mod moments;
+mod overview;
+mod parts;
+mod repo;
+mod run;
+mod runners;
+#[cfg(debug_assertions)]
+mod ui;
+mod why;
+mod words;
+
+
+pub(crate) use frame::Notice;
+
+/// Every page. Who may see them says `web/access.rs`.
+pub(crate) fn routes() -> Router<App> {
+    let routes = Router::new()
+        .route("/", get(overview::page))
+        .route("/static/{*path}", get(assets::serve))
+        .route("/repos/{owner}/{repo}", get(repo::page))
+        .route("/repos/{owner}/{repo}/runs/{number}", get(run::page))
+        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}", get(job::page))
+        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log", get(log::lines))
+        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log.txt", get(log::raw))
+        .route("/environments", get(environments::board))
+        .route("/repos/{owner}/{repo}/environments", get(environments::of_repo))
+        .route("/repos/{owner}/{repo}/environments/{environment}", get(environments::page))
+        .route("/repos/{owner}/{repo}/deploys/{number}", get(deploy::page))
+        .route("/runners", get(runners::page))
+        .route("/queue", get(runners::queue))
+        .route("/audit", get(admin::audit))
+        .route("/deliveries", get(admin::deliveries));
+    #[cfg(debug_assertions)]
+    let routes = routes.route("/_ui", get(ui::page));
+    routes
+}
