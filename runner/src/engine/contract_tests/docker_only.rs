@@ -224,3 +224,89 @@ async fn nothing_of_a_job_is_left() {
     })
     .await;
 }
+
+/// A way to the engine that can be cut, as a restart of the engine cuts it.
+struct Way {
+    host: String,
+    cut: tokio::sync::watch::Sender<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Way {
+    async fn to(socket: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let host = format!("unix://{}", path.display());
+        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        let (cut, cuts) = tokio::sync::watch::channel(());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (socket, mut cuts) = (socket.clone(), cuts.clone());
+                cuts.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut engine = tokio::net::UnixStream::connect(socket).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut engine) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self {
+            host,
+            cut,
+            _folder: folder,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cut_connection_to_the_engine_costs_no_output() {
+    with_docker(|mut subject| async move {
+        let server = "http://127.0.0.1:1".parse().unwrap();
+        let mut config = RunnerConfig::new(server, SecretString::from("none"), "none".into());
+        let real = config
+            .docker_host
+            .clone()
+            .unwrap_or_else(|| super::super::docker::HOST_DEFAULT.into());
+        let Some(socket) = real.strip_prefix("unix://") else {
+            eprintln!("SKIPPED: only a local engine's connection can be cut");
+            return;
+        };
+        let way = Way::to(socket.to_owned()).await;
+        config.docker_host = Some(way.host.clone());
+        subject.engine = DockerEngine::connect(&config).await.unwrap();
+        let script =
+            "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.05; done; exit 4";
+        let (log, mut local) = JobLog::local();
+        let step_log = log.step(1);
+        drop(log);
+        let step = subject.step(1, script);
+        let stop = CancellationToken::new();
+        let run = async {
+            let end = subject
+                .engine
+                .run(&subject.key, &step, &step_log, &stop)
+                .await;
+            drop(step_log);
+            end
+        };
+        let read = async {
+            let mut seen = Vec::new();
+            while let Some(bytes) = local.next().await {
+                let record = Record::read(bytes.strip_suffix(b"\n").unwrap());
+                let text = String::from_utf8_lossy(record.text).into_owned();
+                if ["line 10", "line 40"].contains(&text.as_str()) {
+                    way.cut.send_replace(());
+                }
+                seen.push(text);
+            }
+            seen
+        };
+        let (end, seen) = tokio::join!(run, read);
+        assert_eq!(end, exited(4, "exit code 4"));
+        let expected: Vec<String> = (0..60).map(|index| format!("line {index}")).collect();
+        assert_eq!(seen, expected);
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! One container from its start to its end: its output, its exit code, its stop.
 
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
@@ -20,6 +21,11 @@ use crate::logs::{StepLog, StreamLog};
 /// How often output is picked up again after the connection to the engine broke.
 const RECONNECTS_MAX: u32 = 100;
 
+/// An end of output this soon before the end of the process is the process's own.
+const END_SOON: Duration = Duration::from_millis(200);
+/// After an end of output, the end of the process is waited for this long before the engine's copy
+/// of the output is asked. A process may close its output and live on: then nothing new is in it.
+const END_LATE: Duration = Duration::from_secs(2);
 /// The exit code of a shell, and of our process 1, for a program that is not there.
 const NOT_FOUND: i64 = 127;
 
@@ -145,7 +151,8 @@ impl DockerEngine {
         None
     }
 
-    /// Takes the output until the container has ended; answers its exit code.
+    /// Takes the output until the container has ended; answers its exit code. A connection that
+    /// was cut looks like an end of output: only the process's own end, soon after, tells them apart.
     async fn follow(
         &self,
         name: &str,
@@ -154,35 +161,41 @@ impl DockerEngine {
     ) -> Result<i64, EngineError> {
         let mut whole = sink.take(attached, Seen::default()).await;
         for _ in 0..RECONNECTS_MAX {
-            if !whole {
-                whole = self.take_logs(name, sink).await;
-                continue;
+            let since = Instant::now();
+            if whole {
+                match tokio::time::timeout(END_LATE, self.wait(name)).await {
+                    Ok(Ok(code)) => {
+                        if since.elapsed() > END_SOON {
+                            self.take_logs(name, sink).await?;
+                        }
+                        return Ok(code);
+                    }
+                    Ok(Err(error)) if !is_away(&error) => {
+                        return Err(failed("wait for a container")(error));
+                    }
+                    Ok(Err(_)) | Err(_) => {}
+                }
             }
-            match self.wait(name).await {
-                Ok(code) => return Ok(code),
-                Err(error) if is_away(&error) => whole = false,
-                Err(error) => return Err(failed("wait for a container")(error)),
-            }
+            whole = self.take_logs(name, sink).await?;
         }
         let text = "cannot follow a container: the connection to the engine keeps breaking";
         Err(EngineError::Infrastructure(text.into()))
     }
 
-    /// Reads the engine's own copy of the output, from where the live one broke off.
-    async fn take_logs(&self, name: &str, sink: &mut Sink) -> bool {
-        let alive = patiently(|| self.docker.inspect_container(name, None));
-        if alive.await.is_err() {
-            // Waiting for the container will say what is wrong.
-            return true;
-        }
+    /// Reads the engine's own copy of the output, from where the live one broke off, to its end.
+    async fn take_logs(&self, name: &str, sink: &mut Sink) -> Result<bool, EngineError> {
+        // An engine that restarts is waited for here.
+        patiently(|| self.docker.inspect_container(name, None))
+            .await
+            .map_err(failed("find a container again"))?;
         let options = LogsOptionsBuilder::default()
             .follow(true)
             .stdout(true)
             .stderr(true)
             .build();
         let known = sink.seen;
-        sink.take(Box::pin(self.docker.logs(name, Some(options))), known)
-            .await
+        let rest = Box::pin(self.docker.logs(name, Some(options)));
+        Ok(sink.take(rest, known).await)
     }
 
     /// TERM, grace, KILL.
