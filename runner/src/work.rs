@@ -29,6 +29,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// Between two tries of what the server refused without saying that it is final.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long one attempt to give a job back may take.
+const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a job of a former life is given back.
+const RESTARTED: &str = "the runner was restarted while this ran";
+/// Why a job is given back that came too late.
+const MISSED: &str = "the runner was ending when it was given this job";
+
 /// The jobs at work in this process.
 type Live = Arc<Mutex<HashSet<(JobId, Attempt)>>>;
 
@@ -43,7 +51,7 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
         return Ok(());
     };
     let live = Live::default();
-    give_back(&client, &registered, &live, &shutdown).await;
+    give_back(&client, &registered, &live, RESTARTED).await;
     let host = Arc::new(Host {
         timing: LeaseTiming::of(&registered),
         halt: CancellationToken::new(),
@@ -178,22 +186,20 @@ async fn pause(error: &CallError, shutdown: &CancellationToken) {
 }
 
 /// Gives back what the server believes is at work here and is not.
-async fn give_back(
-    client: &Client,
-    registered: &Registered,
-    live: &Live,
-    give_up: &CancellationToken,
-) {
+async fn give_back(client: &Client, registered: &Registered, live: &Live, reason: &str) {
     for leased in &registered.jobs {
         if lock(live).contains(&(leased.job, leased.lease.attempt)) {
             continue;
         }
         let job = client.job(leased.job, leased.lease);
         let report = Report::Lost {
-            reason: "the runner was restarted while this ran".into(),
+            reason: reason.to_owned(),
         };
-        match retry(give_up, || job.report(&report)).await {
-            Ok(()) => tracing::info!(job = %leased.job, "gave back a job of a former life"),
+        let once = tokio::time::timeout(GIVE_BACK_PATIENCE, job.report(&report)).await;
+        let given = once.unwrap_or_else(|_| Err(CallError::Unreachable("no answer".into())));
+        match given {
+            Ok(()) => tracing::info!(job = %leased.job, reason, "gave back a job"),
+            // A server that is away finds out by itself when the lease runs out.
             Err(error) => tracing::warn!(job = %leased.job, %error, "could not give back a job"),
         }
     }
@@ -202,15 +208,8 @@ async fn give_back(
 /// A claim that was answered just as it was dropped leaves a job that nobody works on.
 async fn give_back_missed(host: &Host, live: &Live) {
     let introduction = introduction(&host.config, host.client.instance()).await;
-    let give_up = CancellationToken::new();
     match host.client.register(&introduction).await {
-        Ok(registered) => {
-            let given = give_back(&host.client, &registered, live, &give_up);
-            // A server that is away finds out by itself when the lease runs out.
-            if tokio::time::timeout(REFUSED_PAUSE, given).await.is_err() {
-                tracing::warn!("the server is away: jobs may wait for their lease to run out");
-            }
-        }
+        Ok(registered) => give_back(&host.client, &registered, live, MISSED).await,
         Err(error) => tracing::debug!(%error, "the server was not asked for missed jobs"),
     }
 }
