@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use pipelines::wire::Registered;
-use tokio::time::Instant;
 
 use crate::client::{CallError, JobClient};
+use crate::clock;
 use crate::stop::{Stop, StopCause};
 
 /// How long a runner works on without any answer from the server.
@@ -42,12 +42,12 @@ impl LeaseTiming {
 /// Renews the lease until the job's task drops this, or the lease is gone.
 pub async fn keep(client: JobClient, timing: LeaseTiming, stop: Stop) {
     let wait_seconds = u32::try_from(timing.heartbeat.as_secs()).unwrap_or(u32::MAX);
-    let mut last_answer = Instant::now();
+    let mut last_answer = clock::monotonic();
     loop {
-        let began = Instant::now();
+        let began = clock::monotonic();
         let pause = match client.heartbeat(wait_seconds).await {
             Ok(reply) => {
-                last_answer = Instant::now();
+                last_answer = clock::monotonic();
                 if let Some(reason) = reply.stop {
                     stop.ask(StopCause::Asked(reason));
                 }

@@ -4,6 +4,7 @@ use bollard::models::HostConfig;
 use pipelines::limits::{STEP_MEMORY_BYTES, STEP_PIDS, STOP_GRACE};
 
 use super::*;
+use crate::engine::docker::HOST_DEFAULT;
 
 /// Runs `test` and leaves nothing behind, whatever it does.
 async fn with_docker<F>(test: impl FnOnce(Subject<DockerEngine>) -> F)
@@ -268,7 +269,7 @@ async fn a_cut_connection_to_the_engine_costs_no_output() {
         let real = config
             .docker_host
             .clone()
-            .unwrap_or_else(|| super::super::docker::HOST_DEFAULT.into());
+            .unwrap_or_else(|| HOST_DEFAULT.into());
         let Some(socket) = real.strip_prefix("unix://") else {
             eprintln!("SKIPPED: only a local engine's connection can be cut");
             return;

@@ -1,7 +1,7 @@
 //! One container from its start to its end: its output, its exit code, its stop.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
@@ -15,6 +15,7 @@ use pipelines::log::Voice;
 use tokio_util::sync::CancellationToken;
 
 use super::{DockerEngine, failed, gone, is_away, patiently, words};
+use crate::clock;
 use crate::engine::{EngineError, StepEnd, StepSpec, exit};
 use crate::logs::{StepLog, StreamLog};
 
@@ -161,7 +162,7 @@ impl DockerEngine {
     ) -> Result<i64, EngineError> {
         let mut whole = sink.take(attached, Seen::default()).await;
         for _ in 0..RECONNECTS_MAX {
-            let since = Instant::now();
+            let since = clock::monotonic();
             if whole {
                 match tokio::time::timeout(END_LATE, self.wait(name)).await {
                     Ok(Ok(code)) => {
