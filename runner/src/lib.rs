@@ -2,8 +2,22 @@
 //!
 //! It only dials out. [`work::run`] is the whole runner; [`execute`] does one job.
 
+pub mod archive;
 pub mod client;
 pub mod clock;
+pub mod config;
+pub mod deploy;
+pub mod engine;
+pub mod execute;
+pub mod image;
+pub mod lease;
 pub mod logs;
 pub mod report;
+pub mod spool;
+mod steps;
 pub mod stop;
+pub mod work;
+pub mod workspace;
+
+#[cfg(test)]
+mod tests;
