@@ -24,6 +24,8 @@ use url::Url;
 
 /// How long an answer may take beyond the time the server was told it may wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a heartbeat: one that hangs must leave time for another within the same lease.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Largest answer read from the server, in bytes: an assignment with a release is the largest.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longest pause between two tries of a call.
@@ -132,7 +134,7 @@ impl Client {
 
     /// Introduces the runner.
     pub async fn register(&self, register: &Register) -> Result<Registered, CallError> {
-        self.ask("register", register, 0).await
+        self.ask("register", register).await
     }
 
     /// Asks for work. The same `key` brings the same job again.
@@ -176,9 +178,8 @@ impl Client {
         &self,
         path: &str,
         body: &B,
-        wait_seconds: u32,
     ) -> Result<R, CallError> {
-        let (_, body) = Self::answer(self.request(path, wait_seconds).json(body)).await?;
+        let (_, body) = Self::answer(self.request(path, 0).json(body)).await?;
         parse(&body)
     }
 
@@ -226,7 +227,10 @@ impl JobClient {
             wait_seconds,
         };
         let path = format!("jobs/{}/heartbeat", self.job);
-        self.client.ask(&path, &beat, wait_seconds).await
+        let patience = HEARTBEAT_TIMEOUT + Duration::from_secs(u64::from(wait_seconds));
+        let request = self.client.request(&path, wait_seconds).timeout(patience);
+        let (_, body) = Client::answer(request.json(&beat)).await?;
+        parse(&body)
     }
 
     /// Sends a part of the log that begins at `offset`.
@@ -273,7 +277,7 @@ impl JobClient {
     /// Asks how to fetch the commit.
     pub async fn checkout(&self) -> Result<Checkout, CallError> {
         let path = format!("jobs/{}/checkout", self.job);
-        self.client.ask(&path, &self.lease, 0).await
+        self.client.ask(&path, &self.lease).await
     }
 }
 
