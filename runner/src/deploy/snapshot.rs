@@ -68,8 +68,6 @@ pub(crate) struct Snapshot {
 pub(crate) struct WorkloadView {
     /// The object; none if it has been deleted, or another one took its name.
     pub(crate) live: Option<Live>,
-    /// Whether the ReplicaSet of the new template has been seen.
-    pub(crate) new_set: bool,
     /// Its pods, new and old, by creation.
     pub(crate) pods: Vec<PodView>,
 }
@@ -212,7 +210,9 @@ impl Snapshot {
 impl WorkloadView {
     /// Pods of the new template that hold a place.
     pub(crate) fn new_pods(&self) -> impl Iterator<Item = &PodView> {
-        self.pods.iter().filter(|pod| pod.new && !pod.ending && !pod.ended)
+        self.pods
+            .iter()
+            .filter(|pod| pod.new && !pod.ending && !pod.ended)
     }
     /// Pods of former templates that are still there, ending ones included.
     pub(crate) fn old_pods(&self) -> impl Iterator<Item = &PodView> {
@@ -227,7 +227,27 @@ impl WorkloadView {
 impl PodView {
     /// Restarts of its containers, summed.
     pub(crate) fn restarts(&self) -> u32 {
-        self.containers.iter().map(|container| container.restarts).sum()
+        self.containers
+            .iter()
+            .map(|container| container.restarts)
+            .sum()
+    }
+    /// How often its containers have died, those apart that are meant to end.
+    pub(crate) fn deaths(&self) -> u32 {
+        let lasting = self.containers.iter().filter(|container| !container.init);
+        lasting.map(ContainerView::deaths).sum()
+    }
+}
+
+impl ContainerView {
+    /// How often it has died: its restarts, and once more if it is dead now.
+    pub(crate) fn deaths(&self) -> u32 {
+        let dead = match &self.state {
+            ContainerState::Terminated(_) => true,
+            ContainerState::Waiting { reason, .. } => reason == "CrashLoopBackOff",
+            ContainerState::Unknown | ContainerState::Running => false,
+        };
+        self.restarts + u32::from(dead)
     }
 }
 

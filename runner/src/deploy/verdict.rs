@@ -12,6 +12,7 @@
 
 mod evidence;
 mod history;
+mod problem;
 mod pull;
 mod words;
 
@@ -20,9 +21,10 @@ use std::time::Duration;
 use pipelines::timestamp::Timestamp;
 
 use super::snapshot::{Change, Live, Snapshot, Target, WorkloadView};
-pub(crate) use evidence::{Kind, Problem, diagnose};
+pub(crate) use evidence::diagnose;
 pub(crate) use history::History;
-pub(crate) use words::{Group, group, plural};
+pub(crate) use problem::Problem;
+pub(crate) use words::{Group, group, lead, plural};
 
 /// How long evidence that cannot cure itself must hold: long enough to be seen twice, and for the
 /// cluster's own retry of the same second.
@@ -36,6 +38,9 @@ pub(crate) const MISSING_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const REFUSED_GRACE: Duration = Duration::from_secs(5);
 /// A pod that no node takes, without an autoscaler that says it is adding one.
 pub(crate) const UNSCHEDULABLE_GRACE: Duration = Duration::from_secs(30);
+
+/// The controller's own `ProgressDeadlineExceeded` may be left over from the change before ours.
+pub(crate) const LATE_GRACE: Duration = Duration::from_secs(5);
 
 /// What a rollout must keep to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +120,9 @@ pub(crate) fn judge(
             problem: Some(problem.clone()),
         };
     }
+    if let Some(failed) = died_in_bake(snapshot, history, rules) {
+        return failed;
+    }
     let missing = pairs().find_map(|(target, view)| missing(target, view));
     let Some(missing) = missing else {
         return baked(targets, snapshot, history, rules, now);
@@ -170,7 +178,10 @@ fn broken(target: &Target, view: &WorkloadView) -> Option<String> {
 fn missing(target: &Target, view: &WorkloadView) -> Option<String> {
     let live = view.live.as_ref()?;
     if !observed(target, live) {
-        return Some(format!("the cluster has not yet acted on the change of {}", title(target)));
+        return Some(format!(
+            "the cluster has not yet acted on the change of {}",
+            title(target)
+        ));
     }
     let (wanted, ready) = (live.wanted, view.new_ready());
     let short = live.updated != wanted || live.available < wanted || ready != wanted;
@@ -185,7 +196,10 @@ fn missing(target: &Target, view: &WorkloadView) -> Option<String> {
     }
     let old = super::snapshot::count(view.old_pods());
     if old > 0 || live.replicas != live.updated {
-        return Some(format!("{wanted} of {wanted} ready, waiting for {} to end", plural(old.max(1), "old pod")));
+        return Some(format!(
+            "{wanted} of {wanted} ready, waiting for {} to end",
+            plural(old.max(1), "old pod")
+        ));
     }
     let unknown = view.new_pods().find(|pod| !runs_ours(target, pod));
     unknown.map(|pod| format!("the image of pod {} is not confirmed yet", pod.name))
@@ -194,12 +208,32 @@ fn missing(target: &Target, view: &WorkloadView) -> Option<String> {
 /// Whether every pinned container of a pod runs the digest that was deployed.
 fn runs_ours(target: &Target, pod: &super::snapshot::PodView) -> bool {
     target.digests.iter().all(|(name, digest)| {
-        let mut found = pod.containers.iter().filter(|container| container.name == *name);
+        let mut found = pod
+            .containers
+            .iter()
+            .filter(|container| container.name == *name);
         found.all(|container| container.image_id.ends_with(digest.as_str()))
     })
 }
 
-/// The counts are right: good, unless a restart in the bake says otherwise.
+/// A container that dies after everything was well is a failure, even if it comes back: nobody
+/// knows for how long.
+fn died_in_bake(snapshot: &Snapshot, history: &History, rules: Rules) -> Option<Verdict> {
+    let good = history.good.as_ref()?;
+    let mut pods = snapshot.workloads.iter().flat_map(WorkloadView::new_pods);
+    let pod = pods.find(|pod| {
+        good.deaths
+            .get(&pod.uid)
+            .is_some_and(|before| pod.deaths() > *before)
+    })?;
+    let problem = evidence::last_death(snapshot, pod)?;
+    Some(Verdict::Failed {
+        cause: words::died_in_bake(&problem, rules.bake),
+        problem: Some(problem),
+    })
+}
+
+/// The counts are right: good once they have been for long enough.
 fn baked(
     targets: &[Target],
     snapshot: &Snapshot,
@@ -207,24 +241,9 @@ fn baked(
     rules: Rules,
     now: Timestamp,
 ) -> Verdict {
-    let Some(good) = &history.good else {
-        // Nobody has noted that the counts are right: they are from this very moment.
-        return Verdict::Baking {
-            until: now.plus(rules.bake),
-        };
-    };
-    for view in &snapshot.workloads {
-        for pod in view.new_pods() {
-            let before = good.restarts.get(&pod.uid).copied().unwrap_or(0);
-            if pod.restarts() > before {
-                return Verdict::Failed {
-                    cause: words::restarted(pod, rules.bake),
-                    problem: evidence::restarted(snapshot, pod),
-                };
-            }
-        }
-    }
-    let until = good.since.plus(rules.bake);
+    // If nobody has noted it yet, they are right from this very moment.
+    let since = history.good.as_ref().map_or(now, |good| good.since);
+    let until = since.plus(rules.bake);
     if now >= until || settled(targets, snapshot, rules, now) {
         return Verdict::Good;
     }
@@ -233,13 +252,18 @@ fn baked(
 
 /// Nothing was changed and nothing has moved for as long as a bake takes: it has baked already.
 fn settled(targets: &[Target], snapshot: &Snapshot, rules: Rules, now: Timestamp) -> bool {
-    let unchanged = targets.iter().all(|target| target.change == Change::Unchanged);
+    let unchanged = targets
+        .iter()
+        .all(|target| target.change == Change::Unchanged);
     let mut pods = snapshot.workloads.iter().flat_map(WorkloadView::new_pods);
     let calm = pods.all(|pod| {
         let age = pod.created_at.map_or(Duration::ZERO, |at| now.since(at));
-        pod.restarts() == 0 && age >= rules.bake
+        pod.deaths() == 0 && age >= rules.bake
     });
-    let empty = snapshot.workloads.iter().all(|view| view.new_pods().next().is_none());
+    let empty = snapshot
+        .workloads
+        .iter()
+        .all(|view| view.new_pods().next().is_none());
     // Without a pod (`replicas: 0`) there is nothing that could restart.
     (unchanged && calm) || empty
 }
@@ -255,11 +279,19 @@ fn late(
         let seconds = rules.deadline.as_secs();
         return Some(format!("no progress for {}", seconds_text(seconds)));
     }
+    // After a return to a former template the condition of the attempt before it stays until the
+    // controller sees progress, so it counts only when there is none.
+    if now.since(history.progress_at) < LATE_GRACE {
+        return None;
+    }
     let mut pairs = targets.iter().zip(&snapshot.workloads);
     pairs.find_map(|(target, view)| {
         let live = view.live.as_ref().filter(|live| observed(target, live))?;
         let message = live.late.as_ref()?;
-        Some(format!("{} is past its own progressDeadlineSeconds: {message}", title(target)))
+        Some(format!(
+            "{} is past its own progressDeadlineSeconds: {message}",
+            title(target)
+        ))
     })
 }
 

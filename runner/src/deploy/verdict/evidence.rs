@@ -1,11 +1,8 @@
 //! What is wrong in one snapshot: each problem with the object it was seen on.
 
-use std::time::Duration;
-
+use super::observed;
+use super::problem::{Kind, Problem};
 use super::pull::{self, PullFault};
-use super::{
-    CONFIRM, MISSING_GRACE, PULL_GRACE, REFUSED_GRACE, UNSCHEDULABLE_GRACE, observed,
-};
 use crate::deploy::snapshot::{
     ContainerState, ContainerView, PodView, Snapshot, Target, Termination, WorkloadView, count,
 };
@@ -16,102 +13,6 @@ const DEATHS_MAX: u32 = 2;
 /// A container that is ready at this moment is believed, until it has died once more than that.
 const DEATHS_READY_MAX: u32 = 3;
 
-/// One thing that is wrong on one object.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Problem {
-    /// What kind of thing.
-    pub(crate) kind: Kind,
-    /// The pod, or the workload.
-    pub(crate) object: String,
-    /// The container, if it is about one.
-    pub(crate) container: Option<String>,
-    /// The image that container names.
-    pub(crate) image: String,
-    /// The cluster's message.
-    pub(crate) message: String,
-    /// How often the container has died.
-    pub(crate) deaths: u32,
-}
-
-/// Kinds of problems. Equal kinds of one container are one cause.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// The image cannot be pulled.
-    Pull(PullFault),
-    /// The image's name is not one.
-    ImageName,
-    /// The image is not on the node and must not be pulled.
-    NeverPull,
-    /// Another image runs than was deployed.
-    WrongImage,
-    /// A Secret or ConfigMap that the container needs is not there.
-    Config,
-    /// A volume cannot be mounted because its source is not there.
-    MountMissing,
-    /// A volume cannot be mounted for another reason.
-    Mount,
-    /// The process cannot be started.
-    Start,
-    /// The process keeps ending.
-    Crash {
-        /// With this exit code.
-        exit_code: i32,
-        /// It is an init container.
-        init: bool,
-    },
-    /// The process is killed for its memory.
-    OutOfMemory,
-    /// The liveness or start-up probe fails, and the container is killed for it.
-    Liveness,
-    /// The process ended once.
-    Died {
-        /// With this exit code.
-        exit_code: i32,
-    },
-    /// It runs, and its readiness probe fails.
-    Readiness,
-    /// No node takes the pod.
-    Unschedulable {
-        /// An autoscaler says that it adds a node.
-        scaling: bool,
-    },
-    /// The cluster refuses to make pods.
-    Refused,
-    /// The pod's sandbox (its network) cannot be made.
-    Sandbox,
-}
-
-/// How long a problem may last before the rollout has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Patience {
-    /// This long: it cannot cure itself, or hardly.
-    For(Duration),
-    /// As long as anything may: it often cures itself.
-    UntilDeadline,
-}
-
-impl Problem {
-    /// How long it may last.
-    pub(crate) fn patience(&self) -> Patience {
-        match &self.kind {
-            Kind::Pull(PullFault::Absent | PullFault::Denied) => Patience::For(PULL_GRACE),
-            Kind::ImageName | Kind::NeverPull | Kind::WrongImage | Kind::Start => {
-                Patience::For(CONFIRM)
-            }
-            Kind::Crash { .. } | Kind::OutOfMemory | Kind::Liveness => Patience::For(CONFIRM),
-            Kind::Config | Kind::MountMissing => Patience::For(MISSING_GRACE),
-            Kind::Refused => Patience::For(REFUSED_GRACE),
-            Kind::Unschedulable { scaling: false } => Patience::For(UNSCHEDULABLE_GRACE),
-            Kind::Pull(PullFault::Unavailable | PullFault::Unknown)
-            | Kind::Unschedulable { scaling: true }
-            | Kind::Mount
-            | Kind::Died { .. }
-            | Kind::Readiness
-            | Kind::Sandbox => Patience::UntilDeadline,
-        }
-    }
-}
-
 /// Every problem of a snapshot.
 pub(crate) fn diagnose(targets: &[Target], snapshot: &Snapshot) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -119,7 +20,11 @@ pub(crate) fn diagnose(targets: &[Target], snapshot: &Snapshot) -> Vec<Problem> 
         let Some(live) = view.live.as_ref().filter(|live| observed(target, live)) else {
             continue;
         };
-        if let Some(message) = live.replica_failure.as_ref().filter(|_| lacks_pods(view, live.wanted)) {
+        if let Some(message) = live
+            .replica_failure
+            .as_ref()
+            .filter(|_| lacks_pods(view, live.wanted))
+        {
             problems.push(Problem::of_workload(target, message));
         }
         for pod in view.new_pods() {
@@ -135,47 +40,27 @@ fn lacks_pods(view: &WorkloadView, wanted: u32) -> bool {
     count(view.new_pods()) < wanted && !view.pods.iter().any(|pod| pod.ending)
 }
 
-impl Problem {
-    fn of_workload(target: &Target, message: &str) -> Self {
-        Self {
-            kind: Kind::Refused,
-            object: super::title(target),
-            container: None,
-            image: String::new(),
-            message: message.to_owned(),
-            deaths: 0,
-        }
-    }
-    fn of_pod(pod: &PodView, kind: Kind, message: &str) -> Self {
-        Self {
-            kind,
-            object: pod.name.clone(),
-            container: None,
-            image: String::new(),
-            message: message.to_owned(),
-            deaths: 0,
-        }
-    }
-    fn of_container(pod: &PodView, container: &ContainerView, kind: Kind, message: &str) -> Self {
-        Self {
-            kind,
-            object: pod.name.clone(),
-            container: Some(container.name.clone()),
-            image: container.image.clone(),
-            message: message.to_owned(),
-            deaths: deaths(container),
-        }
-    }
-}
-
 fn of_pod(target: &Target, snapshot: &Snapshot, pod: &PodView) -> Vec<Problem> {
     if let Some(message) = &pod.unschedulable {
-        let scaling = snapshot.events_of(&pod.uid).any(|event| event.reason == "TriggeredScaleUp");
-        return vec![Problem::of_pod(pod, Kind::Unschedulable { scaling }, message)];
+        let scaling = snapshot
+            .events_of(&pod.uid)
+            .any(|event| event.reason == "TriggeredScaleUp");
+        return vec![Problem::of_pod(
+            pod,
+            Kind::Unschedulable { scaling },
+            message,
+        )];
     }
-    let mut problems: Vec<_> =
-        pod.containers.iter().filter_map(|container| of_container(snapshot, pod, container)).collect();
-    problems.extend(pod.containers.iter().filter_map(|container| wrong_image(target, pod, container)));
+    let mut problems: Vec<_> = pod
+        .containers
+        .iter()
+        .filter_map(|container| of_container(snapshot, pod, container))
+        .collect();
+    problems.extend(
+        pod.containers
+            .iter()
+            .filter_map(|container| wrong_image(target, pod, container)),
+    );
     if problems.is_empty() && waits_to_start(pod) {
         problems.extend(of_events(snapshot, pod));
     }
@@ -197,7 +82,9 @@ fn of_container(snapshot: &Snapshot, pod: &PodView, container: &ContainerView) -
                 return None;
             }
             "CreateContainerConfigError" => return problem(Kind::Config, message),
-            "CreateContainerError" | "RunContainerError" => return problem(Kind::Start, message),
+            "CreateContainerError" | "RunContainerError" => {
+                return problem(start(message), message);
+            }
             // ContainerCreating, PodInitializing: normal; CrashLoopBackOff: its history tells more.
             _ => {}
         }
@@ -212,16 +99,6 @@ fn of_container(snapshot: &Snapshot, pod: &PodView, container: &ContainerView) -
         .or_else(|| of_probe(snapshot, pod, container))
 }
 
-/// How often a container has died: its restarts, and once more if it is dead now.
-fn deaths(container: &ContainerView) -> u32 {
-    let dead = match &container.state {
-        ContainerState::Terminated(_) => true,
-        ContainerState::Waiting { reason, .. } => reason == "CrashLoopBackOff",
-        ContainerState::Unknown | ContainerState::Running => false,
-    };
-    container.restarts + u32::from(dead)
-}
-
 fn of_death(
     snapshot: &Snapshot,
     pod: &PodView,
@@ -232,22 +109,35 @@ fn of_death(
     if container.init && last.exit_code == 0 {
         return None;
     }
-    let deaths = deaths(container);
+    let deaths = container.deaths();
     let problem = |kind| Some(Problem::of_container(pod, container, kind, &last.message));
     if matches!(last.reason.as_str(), "StartError" | "ContainerCannotRun") {
-        return problem(Kind::Start);
+        return problem(start(&last.message));
     }
     // Readiness beats a death: one that has recovered is not failed for its first seconds.
-    let limit = if container.ready { DEATHS_READY_MAX } else { DEATHS_MAX };
+    let limit = if container.ready {
+        DEATHS_READY_MAX
+    } else {
+        DEATHS_MAX
+    };
     if deaths < limit {
         let exit_code = last.exit_code;
-        return if container.ready { None } else { problem(Kind::Died { exit_code }) };
+        return if container.ready {
+            None
+        } else {
+            problem(Kind::Died { exit_code })
+        };
     }
     if last.reason == "OOMKilled" {
         return problem(Kind::OutOfMemory);
     }
     if let Some(message) = killed_by_probe(snapshot, pod, container) {
-        return Some(Problem::of_container(pod, container, Kind::Liveness, &message));
+        return Some(Problem::of_container(
+            pod,
+            container,
+            Kind::Liveness,
+            &message,
+        ));
     }
     problem(Kind::Crash {
         exit_code: last.exit_code,
@@ -255,14 +145,45 @@ fn of_death(
     })
 }
 
+/// The runtime's exit code for this is 128, but a fault of the node has the same: only the words
+/// tell whether the image or its command is to blame.
+fn start(message: &str) -> Kind {
+    let message = message.to_lowercase();
+    let blame = [
+        "no such file",
+        "not found in $path",
+        "executable file not found",
+        "permission denied",
+        "exec format error",
+        "is a directory",
+        "no command specified",
+        "not a directory",
+    ];
+    if blame.iter().any(|word| message.contains(word)) {
+        Kind::Start
+    } else {
+        Kind::StartUnclear
+    }
+}
+
 /// The message of the probe that a container is killed for, if it is.
-fn killed_by_probe(snapshot: &Snapshot, pod: &PodView, container: &ContainerView) -> Option<String> {
+fn killed_by_probe(
+    snapshot: &Snapshot,
+    pod: &PodView,
+    container: &ContainerView,
+) -> Option<String> {
     let of = |text: &str| {
         let mut events = events_of(snapshot, pod, container);
-        events.find(|event| event.message.contains(text)).map(|event| event.message.clone())
+        events
+            .find(|event| event.message.contains(text))
+            .map(|event| event.message.clone())
     };
     let killing = of("failed liveness probe").or_else(|| of("failed startup probe"))?;
-    Some(of("Liveness probe").or_else(|| of("Startup probe")).unwrap_or(killing))
+    Some(
+        of("Liveness probe")
+            .or_else(|| of("Startup probe"))
+            .unwrap_or(killing),
+    )
 }
 
 fn of_probe(snapshot: &Snapshot, pod: &PodView, container: &ContainerView) -> Option<Problem> {
@@ -274,7 +195,12 @@ fn of_probe(snapshot: &Snapshot, pod: &PodView, container: &ContainerView) -> Op
         event.reason == "Unhealthy"
             && (event.message.starts_with("Readiness") || event.message.starts_with("Startup"))
     })?;
-    Some(Problem::of_container(pod, container, Kind::Readiness, &event.message))
+    Some(Problem::of_container(
+        pod,
+        container,
+        Kind::Readiness,
+        &event.message,
+    ))
 }
 
 fn events_of<'a>(
@@ -283,17 +209,29 @@ fn events_of<'a>(
     container: &'a ContainerView,
 ) -> impl Iterator<Item = &'a crate::deploy::snapshot::EventView> {
     let events = snapshot.events_of(&pod.uid);
-    events.filter(|event| event.container.as_ref().is_none_or(|name| *name == container.name))
+    events.filter(|event| {
+        event
+            .container
+            .as_ref()
+            .is_none_or(|name| *name == container.name)
+    })
 }
 
 /// Older kubelets say in `ImagePullBackOff` only that they wait; the event before it says why.
-fn pull_message(snapshot: &Snapshot, pod: &PodView, container: &ContainerView, message: &str) -> String {
+fn pull_message(
+    snapshot: &Snapshot,
+    pod: &PodView,
+    container: &ContainerView,
+    message: &str,
+) -> String {
     if pull::read(message) != PullFault::Unknown {
         return message.to_owned();
     }
     let mut events = events_of(snapshot, pod, container);
     let event = events.find(|event| event.message.starts_with("Failed to pull image"));
-    event.map_or(message, |event| event.message.as_str()).to_owned()
+    event
+        .map_or(message, |event| event.message.as_str())
+        .to_owned()
 }
 
 /// A running container whose image is another digest than the one deployed. A node that reports a
@@ -305,7 +243,12 @@ fn wrong_image(target: &Target, pod: &PodView, container: &ContainerView) -> Opt
         return None;
     }
     let message = format!("it runs {}, deployed was {digest}", container.image_id);
-    Some(Problem::of_container(pod, container, Kind::WrongImage, &message))
+    Some(Problem::of_container(
+        pod,
+        container,
+        Kind::WrongImage,
+        &message,
+    ))
 }
 
 fn waits_to_start(pod: &PodView) -> bool {
@@ -318,22 +261,24 @@ fn waits_to_start(pod: &PodView) -> bool {
 
 /// Problems that no status shows, only events: volumes and the pod's network.
 fn of_events(snapshot: &Snapshot, pod: &PodView) -> Option<Problem> {
-    snapshot.events_of(&pod.uid).find_map(|event| match event.reason.as_str() {
-        "FailedMount" | "FailedAttachVolume" if event.message.contains("not found") => {
-            Some(Problem::of_pod(pod, Kind::MountMissing, &event.message))
-        }
-        "FailedMount" | "FailedAttachVolume" if !event.message.contains("failed to sync") => {
-            Some(Problem::of_pod(pod, Kind::Mount, &event.message))
-        }
-        "FailedCreatePodSandBox" => Some(Problem::of_pod(pod, Kind::Sandbox, &event.message)),
-        _ => None,
-    })
+    snapshot
+        .events_of(&pod.uid)
+        .find_map(|event| match event.reason.as_str() {
+            "FailedMount" | "FailedAttachVolume" if event.message.contains("not found") => {
+                Some(Problem::of_pod(pod, Kind::MountMissing, &event.message))
+            }
+            "FailedMount" | "FailedAttachVolume" if !event.message.contains("failed to sync") => {
+                Some(Problem::of_pod(pod, Kind::Mount, &event.message))
+            }
+            "FailedCreatePodSandBox" => Some(Problem::of_pod(pod, Kind::Sandbox, &event.message)),
+            _ => None,
+        })
 }
 
-/// The evidence of a container that was restarted after everything had been well.
-pub(super) fn restarted(snapshot: &Snapshot, pod: &PodView) -> Option<Problem> {
-    let container = pod.containers.iter().max_by_key(|container| container.restarts)?;
-    let last = container.last.clone().unwrap_or_default();
+/// The evidence of a container that died after everything had been well.
+pub(super) fn last_death(snapshot: &Snapshot, pod: &PodView) -> Option<Problem> {
+    let container = super::words::deadest(pod)?;
+    let last = super::words::last_end(container).unwrap_or_default();
     let probe = killed_by_probe(snapshot, pod, container);
     let kind = match (&probe, last.reason.as_str()) {
         (Some(_), _) => Kind::Liveness,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pipelines::timestamp::Timestamp;
 
-use super::evidence::{Kind, Patience, Problem};
+use super::problem::{Kind, Patience, Problem};
 use super::{missing, observed};
-use crate::deploy::snapshot::{Snapshot, Target};
+use crate::deploy::snapshot::{Snapshot, Target, WorkloadView};
 
 /// A cause that is not seen for this long is over. Shorter gaps are the cluster's reasons
 /// alternating.
@@ -24,11 +24,11 @@ pub(crate) struct History {
     seen: BTreeMap<Key, Seen>,
 }
 
-/// Since when the counts are right, and how often each new pod had restarted by then.
+/// Since when the counts are right, and how often each new pod had died by then.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Good {
     pub(crate) since: Timestamp,
-    pub(crate) restarts: BTreeMap<String, u32>,
+    pub(crate) deaths: BTreeMap<String, u32>,
 }
 
 /// How far a rollout has come; greater is nearer to the end.
@@ -75,25 +75,30 @@ impl History {
             self.progress_at = now;
         }
         let mut pairs = targets.iter().zip(&snapshot.workloads);
-        let whole = pairs.all(|(target, view)| view.live.is_some() && missing(target, view).is_none());
+        let whole =
+            pairs.all(|(target, view)| view.live.is_some() && missing(target, view).is_none());
         match (&self.good, whole) {
             (Some(_), true) => {}
             (None, true) => {
                 self.good = Some(Good {
                     since: now,
-                    restarts: restarts(snapshot),
+                    deaths: deaths(snapshot),
                 });
             }
-            // Restarts counted so far stay counted: the crash that broke the counts in a bake must
+            // Deaths counted so far stay counted: the crash that broke the counts in a bake must
             // not be forgiven because it broke them.
-            (Some(good), false) if grew(&good.restarts, snapshot) => {}
+            (Some(good), false) if grew(&good.deaths, snapshot) => {}
             (Some(_) | None, false) => self.good = None,
         }
     }
 
     fn note_problems(&mut self, problems: &[Problem], now: Timestamp) {
         for problem in problems {
-            let key = (problem.object.clone(), problem.container.clone(), problem.kind.clone());
+            let key = (
+                problem.object.clone(),
+                problem.container.clone(),
+                problem.kind.clone(),
+            );
             let seen = self.seen.entry(key).or_insert_with(|| Seen {
                 first: now,
                 last: now,
@@ -107,28 +112,35 @@ impl History {
 
     /// When this problem was first seen.
     pub(crate) fn since(&self, problem: &Problem) -> Option<Timestamp> {
-        let key = (problem.object.clone(), problem.container.clone(), problem.kind.clone());
+        let key = (
+            problem.object.clone(),
+            problem.container.clone(),
+            problem.kind.clone(),
+        );
         self.seen.get(&key).map(|seen| seen.first)
     }
 
     /// The problem, first of those, that has lasted longer than one may wait for it to cure itself.
     pub(super) fn lasting(&self, now: Timestamp) -> Option<&Problem> {
-        let lasting = self.seen.values().filter(|seen| match seen.problem.patience() {
-            Patience::For(grace) => now.since(seen.first) >= grace && seen.last == now,
-            Patience::UntilDeadline => false,
-        });
-        lasting.min_by_key(|seen| seen.first).map(|seen| &seen.problem)
+        let lasting = self
+            .seen
+            .values()
+            .filter(|seen| match seen.problem.patience() {
+                Patience::For(grace) => now.since(seen.first) >= grace && seen.last == now,
+                Patience::UntilDeadline => false,
+            });
+        lasting
+            .min_by_key(|seen| seen.first)
+            .map(|seen| &seen.problem)
     }
 
     /// The first of all problems that still hold.
     pub(super) fn first(&self) -> Option<&Problem> {
-        let first = self.seen.values().min_by_key(|seen| (seen.problem.patience(), seen.first));
+        let first = self
+            .seen
+            .values()
+            .min_by_key(|seen| (seen.problem.patience(), seen.first));
         first.map(|seen| &seen.problem)
-    }
-
-    /// Whether some evidence only waits for its confirmation, so that time alone changes the verdict.
-    pub(crate) fn waits(&self) -> bool {
-        !self.seen.is_empty() || self.good.is_some()
     }
 }
 
@@ -172,12 +184,14 @@ impl Score {
     }
 }
 
-fn restarts(snapshot: &Snapshot) -> BTreeMap<String, u32> {
-    let pods = snapshot.workloads.iter().flat_map(|view| view.new_pods());
-    pods.map(|pod| (pod.uid.clone(), pod.restarts())).collect()
+fn deaths(snapshot: &Snapshot) -> BTreeMap<String, u32> {
+    let pods = snapshot.workloads.iter().flat_map(WorkloadView::new_pods);
+    pods.map(|pod| (pod.uid.clone(), pod.deaths())).collect()
 }
 
 fn grew(before: &BTreeMap<String, u32>, snapshot: &Snapshot) -> bool {
-    let now = restarts(snapshot);
-    before.iter().any(|(uid, count)| now.get(uid).is_some_and(|now| now > count))
+    let now = deaths(snapshot);
+    before
+        .iter()
+        .any(|(uid, count)| now.get(uid).is_some_and(|now| now > count))
 }

@@ -16,18 +16,45 @@ pub(crate) enum PullFault {
 
 /// Words of a busy or absent registry come first: a proxy's `503 … not found` is one.
 const UNAVAILABLE: &[&str] = &[
-    "429", "too many requests", "toomanyrequests", "rate limit", "500 internal", "502 bad", "503 service",
-    "504 gateway", "internal server error", "bad gateway", "service unavailable", "gateway timeout",
-    "connection refused", "connection reset", "i/o timeout", "tls handshake timeout", "no such host",
-    "deadline exceeded", "no route to host", "temporary failure", "unexpected eof",
+    "429",
+    "too many requests",
+    "toomanyrequests",
+    "rate limit",
+    "500 internal",
+    "502 bad",
+    "503 service",
+    "504 gateway",
+    "internal server error",
+    "bad gateway",
+    "service unavailable",
+    "gateway timeout",
+    "connection refused",
+    "connection reset",
+    "i/o timeout",
+    "tls handshake timeout",
+    "no such host",
+    "deadline exceeded",
+    "no route to host",
+    "temporary failure",
+    "unexpected eof",
 ];
 const DENIED: &[&str] = &[
-    "unauthorized", "denied", "forbidden", "authentication required", "no basic auth credentials",
-    "insufficient_scope", "authorization failed",
+    "unauthorized",
+    "denied",
+    "forbidden",
+    "authentication required",
+    "no basic auth credentials",
+    "insufficient_scope",
+    "authorization failed",
 ];
 const ABSENT: &[&str] = &[
-    "not found", "manifest unknown", "name unknown", "no such manifest", "no match for platform",
-    "manifest_unknown", "name_unknown",
+    "not found",
+    "manifest unknown",
+    "name unknown",
+    "no such manifest",
+    "no match for platform",
+    "manifest_unknown",
+    "name_unknown",
 ];
 
 /// Reads a message.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::evidence::{Kind, Patience, Problem};
 use super::history::History;
+use super::problem::{Kind, Patience, Problem};
 use super::pull::PullFault;
 use super::seconds_text;
-use crate::deploy::snapshot::PodView;
+use crate::deploy::snapshot::{ContainerState, ContainerView, PodView, Termination};
 use pipelines::timestamp::Timestamp;
 
 /// Longest message of the cluster in a sentence, in characters.
@@ -54,6 +54,22 @@ pub(crate) fn group(problems: &[Problem], history: &History, now: Timestamp) -> 
     groups
 }
 
+/// Puts the cause that decided first, whether or not the last picture still shows it.
+pub(crate) fn lead(groups: &mut Vec<Group>, problem: &Problem, now: Timestamp) {
+    let same = |group: &Group| {
+        group.problem.kind == problem.kind && group.problem.container == problem.container
+    };
+    let group = match groups.iter().position(same) {
+        Some(place) => groups.remove(place),
+        None => Group {
+            problem: problem.clone(),
+            objects: vec![problem.object.clone()],
+            since: now,
+        },
+    };
+    groups.insert(0, group);
+}
+
 impl Group {
     /// `container shop exits with code 3 on 2 pods`.
     pub(crate) fn title(&self) -> String {
@@ -80,30 +96,48 @@ pub(super) fn cause(problem: &Problem) -> String {
         Kind::Refused => String::new(),
         _ => format!(" (pod {})", problem.object),
     };
-    match (&problem.kind, brief(&problem.message)) {
-        // Their message is the sentence already, or there is none.
-        (Kind::Readiness | Kind::Liveness | Kind::Crash { .. } | Kind::Died { .. }, message)
-            if message.is_empty() => format!("{what}{on}"),
-        (Kind::OutOfMemory, _) => format!("{what}{on}"),
-        (_, message) if message.is_empty() => format!("{what}{on}"),
-        (_, message) => format!("{what}{on}: {message}"),
+    let message = match problem.kind {
+        // What is missing has been said, and the kernel's kill has no message worth reading.
+        Kind::Config | Kind::MountMissing | Kind::OutOfMemory => String::new(),
+        _ => brief(&problem.message),
+    };
+    if message.is_empty() {
+        format!("{what}{on}")
+    } else {
+        format!("{what}{on}: {message}")
     }
 }
 
-/// A restart in the bake.
-pub(super) fn restarted(pod: &PodView, bake: Duration) -> String {
-    let container = pod.containers.iter().max_by_key(|container| container.restarts);
-    let name = container.map_or("", |container| container.name.as_str());
-    let how = container.and_then(|container| container.last.as_ref()).map(|last| match last.reason.as_str() {
-        "OOMKilled" => "it was killed for using more memory than its limit".to_owned(),
-        _ => format!("exit code {}", last.exit_code),
-    });
+/// A death in the bake.
+pub(super) fn died_in_bake(problem: &Problem, bake: Duration) -> String {
+    let how = match &problem.kind {
+        Kind::OutOfMemory => "killed for using more memory than its limit".to_owned(),
+        Kind::Liveness => format!("killed because a probe failed: {}", brief(&problem.message)),
+        Kind::Crash { exit_code, .. } => format!("exit code {exit_code}"),
+        _ => brief(&problem.message),
+    };
     format!(
-        "all pods were ready, but container {name} of pod {} restarted within the {} of the bake{}",
-        pod.name,
+        "all pods were ready, but container {} of pod {} ended within the {} of the bake ({how})",
+        problem.container.as_deref().unwrap_or(""),
+        problem.object,
         seconds_text(bake.as_secs()),
-        how.map_or_else(String::new, |how| format!(" ({how})"))
     )
+}
+
+/// The container that has died most often.
+pub(super) fn deadest(pod: &PodView) -> Option<&ContainerView> {
+    let lasting = pod.containers.iter().filter(|container| !container.init);
+    lasting.max_by_key(|container| container.deaths())
+}
+
+/// How a container ended the last time.
+pub(super) fn last_end(container: &ContainerView) -> Option<Termination> {
+    match &container.state {
+        ContainerState::Terminated(now) => Some(now.clone()),
+        ContainerState::Unknown | ContainerState::Waiting { .. } | ContainerState::Running => {
+            container.last.clone()
+        }
+    }
 }
 
 fn what(problem: &Problem) -> String {
@@ -111,23 +145,48 @@ fn what(problem: &Problem) -> String {
     let image = &problem.image;
     match &problem.kind {
         Kind::Pull(PullFault::Absent) => format!("image {image} is not in its registry"),
-        Kind::Pull(PullFault::Denied) => format!("the registry does not give image {image} to this cluster"),
-        Kind::Pull(PullFault::Unavailable) => format!("image {image} cannot be pulled at the moment"),
+        Kind::Pull(PullFault::Denied) => {
+            format!("the registry does not give image {image} to this cluster")
+        }
+        Kind::Pull(PullFault::Unavailable) => {
+            format!("image {image} cannot be pulled at the moment")
+        }
         Kind::Pull(PullFault::Unknown) => format!("image {image} cannot be pulled"),
         Kind::ImageName => format!("`{image}` is not a valid image name"),
-        Kind::NeverPull => format!("image {image} is not on the node, and imagePullPolicy Never forbids to pull it"),
-        Kind::WrongImage => format!("container {container} runs another image than the one deployed"),
-        Kind::Config => format!("container {container} cannot be made: {}", missing_object(&problem.message)),
-        Kind::MountMissing => format!("a volume cannot be mounted: {}", missing_object(&problem.message)),
+        Kind::NeverPull => format!(
+            "image {image} is not on the node, and imagePullPolicy Never forbids to pull it"
+        ),
+        Kind::WrongImage => {
+            format!("container {container} runs another image than the one deployed")
+        }
+        Kind::Config => format!(
+            "container {container} cannot be made: {}",
+            missing_object(&problem.message)
+        ),
+        Kind::MountMissing => format!(
+            "a volume cannot be mounted: {}",
+            missing_object(&problem.message)
+        ),
         Kind::Mount => "a volume cannot be mounted".to_owned(),
+        Kind::StartUnclear => format!("container {container} cannot be started"),
         Kind::Start => format!("the command of container {container} cannot be started"),
         Kind::Crash { exit_code, init } => {
             let init = if *init { "init container" } else { "container" };
-            format!("{init} {container} exits with code {exit_code}, {} so far", times(problem.deaths))
+            format!(
+                "{init} {container} exits with code {exit_code}, {} so far",
+                times(problem.deaths)
+            )
         }
-        Kind::OutOfMemory => format!("container {container} is killed for using more memory than its limit, {} so far", times(problem.deaths)),
-        Kind::Liveness => format!("container {container} is killed because its liveness probe fails"),
-        Kind::Died { exit_code } => format!("container {container} ended once with code {exit_code}"),
+        Kind::OutOfMemory => format!(
+            "container {container} is killed for using more memory than its limit, {} so far",
+            times(problem.deaths)
+        ),
+        Kind::Liveness => {
+            format!("container {container} is killed because its liveness probe fails")
+        }
+        Kind::Died { exit_code } => {
+            format!("container {container} ended once with code {exit_code}")
+        }
         Kind::Readiness => format!("container {container} runs, but its readiness probe fails"),
         Kind::Unschedulable { .. } => "no node takes the pod".to_owned(),
         Kind::Refused => format!("the cluster refuses to make pods for {}", problem.object),
@@ -142,6 +201,7 @@ fn short(kind: &Kind) -> &'static str {
         Kind::Config | Kind::MountMissing => "lacks a Secret, ConfigMap or volume",
         Kind::Mount => "cannot mount a volume",
         Kind::Start => "cannot start its command",
+        Kind::StartUnclear => "cannot be started",
         Kind::Crash { .. } => "keeps crashing",
         Kind::OutOfMemory => "runs out of memory",
         Kind::Liveness => "fails its liveness probe",
@@ -155,28 +215,61 @@ fn short(kind: &Kind) -> &'static str {
 
 fn meaning(problem: &Problem) -> &'static str {
     match &problem.kind {
-        Kind::Pull(PullFault::Absent) => "The registry answers that it does not have this image. Was it pushed, and to this repository? Was it deleted by a clean-up? Does it have this node's architecture?",
-        Kind::Pull(PullFault::Denied) => "The registry wants credentials the cluster does not give. Check the imagePullSecrets of the pod or its service account.",
-        Kind::Pull(PullFault::Unavailable) => "The registry is busy or cannot be reached from the node. The cluster goes on trying; nothing is wrong with the release.",
+        Kind::Pull(PullFault::Absent) => {
+            "The registry answers that it does not have this image. Was it pushed, and to this repository? Was it deleted by a clean-up? Does it have this node's architecture?"
+        }
+        Kind::Pull(PullFault::Denied) => {
+            "The registry wants credentials the cluster does not give. Check the imagePullSecrets of the pod or its service account."
+        }
+        Kind::Pull(PullFault::Unavailable) => {
+            "The registry is busy or cannot be reached from the node. The cluster goes on trying; nothing is wrong with the release."
+        }
         Kind::Pull(PullFault::Unknown) => "The node could not fetch the image and goes on trying.",
         Kind::ImageName => "The image's name cannot be read. Correct it in the manifest.",
-        Kind::NeverPull => "imagePullPolicy is Never, so the image has to be on every node already.",
-        Kind::WrongImage => "Something between the manifest and the node changed the image, for example an admission webhook.",
-        Kind::Config => "The pod needs a Secret or ConfigMap, or a key of one, that the namespace does not have. Make it, or correct the name.",
-        Kind::MountMissing => "The pod mounts a Secret, ConfigMap or claim that the namespace does not have. Make it, or correct the name.",
+        Kind::NeverPull => {
+            "imagePullPolicy is Never, so the image has to be on every node already."
+        }
+        Kind::WrongImage => {
+            "Something between the manifest and the node changed the image, for example an admission webhook."
+        }
+        Kind::Config => {
+            "The pod needs a Secret or ConfigMap, or a key of one, that the namespace does not have. Make it, or correct the name."
+        }
+        Kind::MountMissing => {
+            "The pod mounts a Secret, ConfigMap or claim that the namespace does not have. Make it, or correct the name."
+        }
         Kind::Mount => "The node could not mount a volume and goes on trying.",
-        Kind::Start => "The image has no such command, or it may not be executed. Check `command`, the image's entry point and its architecture.",
-        Kind::Crash { exit_code: 0, .. } => "The process ends by itself, though it should keep running. Check the command.",
-        Kind::Crash { init: true, .. } => "An init container has to end well before the others begin. Its last lines say why it did not.",
+        Kind::StartUnclear => "The node could not start the container and goes on trying.",
+        Kind::Start => {
+            "The image has no such command, or it may not be executed. Check `command`, the image's entry point and its architecture."
+        }
+        Kind::Crash { exit_code: 0, .. } => {
+            "The process ends by itself, though it should keep running. Check the command."
+        }
+        Kind::Crash { init: true, .. } => {
+            "An init container has to end well before the others begin. Its last lines say why it did not."
+        }
         Kind::Crash { .. } => "The process ends soon after its start. Its last lines say why.",
-        Kind::OutOfMemory => "The container used more memory than `resources.limits.memory`. Raise the limit, or lower the use.",
-        Kind::Liveness => "The cluster kills a container whose liveness probe fails. Check the probe's path, port and delays.",
-        Kind::Died { .. } => "It ended once and is being restarted. That may be a dependency that was a moment late.",
-        Kind::Readiness => "The process runs but does not say that it can serve. It gets no traffic, and the rollout waits for it.",
+        Kind::OutOfMemory => {
+            "The container used more memory than `resources.limits.memory`. Raise the limit, or lower the use."
+        }
+        Kind::Liveness => {
+            "The cluster kills a container whose liveness probe fails. Check the probe's path, port and delays."
+        }
+        Kind::Died { .. } => {
+            "It ended once and is being restarted. That may be a dependency that was a moment late."
+        }
+        Kind::Readiness => {
+            "The process runs but does not say that it can serve. It gets no traffic, and the rollout waits for it."
+        }
         Kind::Unschedulable { scaling: true } => "No node has room; an autoscaler is adding one.",
-        Kind::Unschedulable { scaling: false } => "No node has the room, labels or tolerations that the pod asks for.",
+        Kind::Unschedulable { scaling: false } => {
+            "No node has the room, labels or tolerations that the pod asks for."
+        }
         Kind::Refused => refused(&problem.message),
-        Kind::Sandbox => "The node's network plugin could not make the pod's network and goes on trying.",
+        Kind::Sandbox => {
+            "The node's network plugin could not make the pod's network and goes on trying."
+        }
     }
 }
 
@@ -194,13 +287,17 @@ fn refused(message: &str) -> &'static str {
 fn missing_object(message: &str) -> String {
     let end = message.find(" not found").map(|at| at + " not found".len());
     let cut = &message[..end.unwrap_or(message.len())];
-    let start = ["secret \"", "configmap \"", "persistentvolumeclaim \""].iter().filter_map(|word| cut.rfind(word)).max();
+    let start = ["secret \"", "configmap \"", "persistentvolumeclaim \""]
+        .iter()
+        .filter_map(|word| cut.rfind(word))
+        .max();
     brief(&cut[start.unwrap_or(0)..])
 }
 
 /// One line of bounded length.
 pub(crate) fn brief(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = line.trim_end_matches('.').to_owned();
     if line.chars().count() <= MESSAGE_CHARS_MAX {
         return line;
     }
