@@ -70,7 +70,9 @@ pub(crate) fn render(
     let mut objects: Vec<Value> = objects.into_iter().map(|found| found.object).collect();
     objects.sort_by_key(rank);
     if problems.is_empty() && objects.is_empty() {
-        problems.push(format!("`{path}` holds no Kubernetes object: nothing to deploy"));
+        problems.push(format!(
+            "`{path}` holds no Kubernetes object: nothing to deploy"
+        ));
     }
     let bundle = Bundle { objects };
     let bytes = serde_json::to_vec(&bundle).map_or(usize::MAX, |bytes| bytes.len());
@@ -89,7 +91,9 @@ pub(crate) fn render(
 /// What an object is called, for people: `Deployment shop`.
 pub(crate) fn title(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap_or("object");
-    let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
+    let name = object["metadata"]["name"]
+        .as_str()
+        .unwrap_or("without a name");
     format!("{kind} {name}")
 }
 
@@ -107,6 +111,11 @@ fn check(object: &Value, namespace: &Namespace) -> Result<(), String> {
         ));
     }
     let title = title(object);
+    for field in ["labels", "annotations"] {
+        if !matches!(object["metadata"][field], Value::Null | Value::Object(_)) {
+            return Err(format!("{title}: `metadata.{field}` is not a mapping"));
+        }
+    }
     match &object["metadata"]["namespace"] {
         Value::Null => {}
         Value::String(theirs) if theirs == namespace.as_str() => {}
@@ -195,8 +204,15 @@ fn strip_annotations(metadata: &mut Map<String, Value>) {
 /// Equal ranks keep the order of the files.
 fn rank(object: &Value) -> u8 {
     match object["kind"].as_str().unwrap_or("") {
-        "ServiceAccount" | "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "Role"
-        | "RoleBinding" | "ResourceQuota" | "LimitRange" | "NetworkPolicy" => 0,
+        "ServiceAccount"
+        | "ConfigMap"
+        | "Secret"
+        | "PersistentVolumeClaim"
+        | "Role"
+        | "RoleBinding"
+        | "ResourceQuota"
+        | "LimitRange"
+        | "NetworkPolicy" => 0,
         "Service" => 1,
         "Deployment" => 2,
         // Ingress, HorizontalPodAutoscaler, PodDisruptionBudget, and kinds we do not know.

@@ -79,5 +79,8 @@ fn containers_mut(object: &mut Value) -> Vec<&mut Value> {
     };
     let wanted = |key: &str| key == "initContainers" || key == "containers";
     let lists = fields.iter_mut().filter(|(key, _)| wanted(key));
-    lists.filter_map(|(_, list)| list.as_array_mut()).flatten().collect()
+    lists
+        .filter_map(|(_, list)| list.as_array_mut())
+        .flatten()
+        .collect()
 }

@@ -59,20 +59,30 @@ fn files(root: &Path, path: &str) -> Result<Vec<(String, PathBuf)>, String> {
     for entry in entries {
         let entry = entry.map_err(|error| format!("cannot read folder `{path}`: {error}"))?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        let known = [".yml", ".yaml", ".json"].iter().any(|end| file.ends_with(end));
+        let known = [".yml", ".yaml", ".json"]
+            .iter()
+            .any(|end| file.ends_with(end));
         if known && !file.starts_with('.') {
             names.push(file);
         }
     }
     names.sort();
     if names.is_empty() {
-        return Err(format!("folder `{path}` holds no .yml, .yaml or .json file"));
+        return Err(format!(
+            "folder `{path}` holds no .yml, .yaml or .json file"
+        ));
     }
     if names.len() > FILES_MAX {
-        return Err(format!("folder `{path}` holds more than {FILES_MAX} manifests"));
+        return Err(format!(
+            "folder `{path}` holds more than {FILES_MAX} manifests"
+        ));
     }
     let places = names.into_iter().map(|file| {
-        let shown = if name.is_empty() || name == "." { file.clone() } else { format!("{name}/{file}") };
+        let shown = if name.is_empty() || name == "." {
+            file.clone()
+        } else {
+            format!("{name}/{file}")
+        };
         match self::inside(root, &Path::new(path).join(&file)) {
             Ok(place) if place.is_file() => Ok((shown, place)),
             Ok(_) => Err(format!("`{shown}` is not a file")),
@@ -166,7 +176,9 @@ fn flatten(place: &str, value: Value, found: &mut Vec<Found>, problems: &mut Vec
         problems.push(format!("{place}: not a Kubernetes object"));
         return;
     }
-    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
     let Value::Array(items) = &value["items"] else {
         found.push(Found {
             place: place.to_owned(),
