@@ -1,0 +1,279 @@
+//! Writes a release to the cluster, after asking it whether it would take all of it.
+//!
+//! Server-side apply under our own field manager, never by force: a field that somebody else
+//! wrote is reported, not overwritten. Every object carries the number of its deploy, so that an
+//! older deploy cannot pass a newer one, and so that a second attempt knows what the first has
+//! done. The marks are on the objects, never on a pod template: there they would restart every
+//! pod of an unchanged image.
+
+mod plan;
+mod refusal;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Scope, pinned_kind};
+use pipelines::wire::{AssignedDeploy, Assignment, Bundle};
+use serde_json::{Value, json};
+
+use super::cluster::{
+    ANNOTATION_DEPLOY, ANNOTATION_REPOSITORY, Cluster, FIELD_MANAGER, Fault, call,
+};
+use super::manifests;
+use super::snapshot::{Change, Target, WorkloadKind};
+pub(crate) use refusal::Refusal;
+
+/// Every object of a release, ready to be written, with what the cluster has now.
+pub(crate) struct Prepared {
+    /// In the order of applying.
+    pub(crate) objects: Vec<Object>,
+    /// Every object is as an earlier attempt of this very deploy wrote it: nothing is left to write.
+    pub(crate) adopted: bool,
+}
+
+/// One object.
+pub(crate) struct Object {
+    /// `Deployment shop`.
+    pub(crate) title: String,
+    name: String,
+    wanted: Value,
+    live: Option<DynamicObject>,
+    /// The generation it had after the dry run.
+    expected: Option<i64>,
+    api: Api<DynamicObject>,
+}
+
+/// What every object of a deploy is marked with.
+pub(crate) fn annotations(
+    assignment: &Assignment,
+    deploy: &AssignedDeploy,
+) -> BTreeMap<String, String> {
+    let run = &assignment.run;
+    BTreeMap::from([
+        (ANNOTATION_REPOSITORY.to_owned(), run.repository.to_string()),
+        ("seaworthy.dev/commit".to_owned(), run.commit.to_string()),
+        ("seaworthy.dev/run".to_owned(), run.number.to_string()),
+        (ANNOTATION_DEPLOY.to_owned(), deploy.number.to_string()),
+        (
+            "seaworthy.dev/release".to_owned(),
+            deploy.release.to_string(),
+        ),
+    ])
+}
+
+/// Asks the cluster about every object, and lets it rehearse the whole release: everything that
+/// stands in the way is found before anything is written.
+pub(crate) async fn prepare(
+    cluster: &Cluster,
+    namespace: &str,
+    bundle: &Bundle,
+    marks: &BTreeMap<String, String>,
+) -> Result<Prepared, Refusal> {
+    let mut resources = BTreeMap::new();
+    let mut objects = Vec::new();
+    let mut problems = Vec::new();
+    for object in &bundle.objects {
+        match resolve(cluster, object, &mut resources).await? {
+            Ok(resource) => {
+                let wanted = mark(object.clone(), namespace, marks);
+                objects.push(look(cluster, namespace, &resource, wanted).await?);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    plan::fence(&objects, marks)?;
+    plan::settle_replicas(cluster, namespace, &mut objects).await?;
+    let adopted =
+        problems.is_empty() && objects.iter().all(|object| plan::is_marked(object, marks));
+    for object in &mut objects {
+        match write(object, DryRun::Yes).await {
+            Ok(answer) => object.expected = answer.metadata.generation,
+            Err(Fault::No(status)) => problems.extend(refusal::words(object, namespace, &status)),
+            Err(Fault::Away(words)) => return Err(Refusal::Away(words)),
+        }
+    }
+    problems.dedup();
+    if !problems.is_empty() {
+        return Err(Refusal::Words(problems));
+    }
+    if adopted && let Some(changed) = objects.iter().find(|object| !object.is_unchanged()) {
+        return Err(Refusal::Words(vec![plan::changed_since(changed)]));
+    }
+    Ok(Prepared { objects, adopted })
+}
+
+/// Whether a call only rehearses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DryRun {
+    Yes,
+    No,
+}
+
+impl Object {
+    /// Writes it; for a workload, the answer is the fence that its rollout is judged by.
+    pub(crate) async fn apply(&self) -> Result<Option<Target>, Fault> {
+        let answer = write(self, DryRun::No).await?;
+        // The generation does not tell: for a Deployment it grows with our annotations as well.
+        let same = self
+            .live
+            .as_ref()
+            .is_some_and(|live| live.data["spec"] == answer.data["spec"]);
+        let change = if same {
+            Change::Unchanged
+        } else {
+            Change::Changed
+        };
+        Ok(target(answer, change))
+    }
+
+    /// The fence of a workload that an earlier attempt has written. That it was changed by that
+    /// attempt is all we know, so it is watched as a changed one.
+    pub(crate) fn adopt(&self) -> Option<Target> {
+        target(self.live.clone()?, Change::Changed)
+    }
+
+    /// What it was refused for, in words.
+    pub(crate) fn refused(&self, namespace: &str, status: &kube::core::Status) -> Vec<String> {
+        refusal::words(self, namespace, status)
+    }
+
+    /// Whether applying leaves its spec as it is.
+    fn is_unchanged(&self) -> bool {
+        self.live
+            .as_ref()
+            .is_some_and(|live| live.metadata.generation == self.expected)
+    }
+}
+
+async fn write(object: &Object, dry_run: DryRun) -> Result<DynamicObject, Fault> {
+    let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
+    params.dry_run = dry_run == DryRun::Yes;
+    call(
+        object
+            .api
+            .patch(&object.name, &params, &Patch::Apply(&object.wanted)),
+    )
+    .await
+}
+
+type Resources = BTreeMap<(String, String), Result<ApiResource, String>>;
+
+/// How the cluster calls this kind in its paths. The inner error is the manifest's.
+async fn resolve(
+    cluster: &Cluster,
+    object: &Value,
+    resources: &mut Resources,
+) -> Result<Result<ApiResource, String>, Refusal> {
+    let version = object["apiVersion"].as_str().unwrap_or("").to_owned();
+    let kind = object["kind"].as_str().unwrap_or("").to_owned();
+    if let Some(known) = resources.get(&(version.clone(), kind.clone())) {
+        return Ok(known.clone());
+    }
+    let (group, number) = version.split_once('/').unwrap_or(("", version.as_str()));
+    let name = GroupVersionKind::gvk(group, number, &kind);
+    let title = manifests::title(object);
+    let answer = match tokio::time::timeout(
+        super::cluster::CALL_TIMEOUT,
+        pinned_kind(&cluster.client, &name),
+    )
+    .await
+    {
+        Ok(Ok((resource, capabilities))) if capabilities.scope == Scope::Namespaced => Ok(resource),
+        Ok(Ok(_)) => Err(format!(
+            "{title} belongs to the whole cluster and is not deployed from a pipeline: \
+             an administrator applies it once"
+        )),
+        Ok(Err(kube::Error::Discovery(_))) => Err(unknown_kind(&title, &version)),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+            Err(unknown_kind(&title, &version))
+        }
+        Ok(Err(error)) => return Err(Refusal::Away(super::cluster::words(&error))),
+        Err(_) => {
+            return Err(Refusal::Away(
+                "no answer to what kinds there are".to_owned(),
+            ));
+        }
+    };
+    resources.insert((version, kind), answer.clone());
+    Ok(answer)
+}
+
+fn unknown_kind(title: &str, version: &str) -> String {
+    format!(
+        "{title}: this cluster knows no such kind in {version}; correct `apiVersion`, or install what defines it"
+    )
+}
+
+fn mark(mut object: Value, namespace: &str, marks: &BTreeMap<String, String>) -> Value {
+    let metadata = &mut object["metadata"];
+    metadata["namespace"] = json!(namespace);
+    metadata["labels"]["app.kubernetes.io/managed-by"] = json!(FIELD_MANAGER);
+    for (key, value) in marks {
+        metadata["annotations"][key] = json!(value);
+    }
+    object
+}
+
+async fn look(
+    cluster: &Cluster,
+    namespace: &str,
+    resource: &ApiResource,
+    wanted: Value,
+) -> Result<Object, Refusal> {
+    let api = Api::<DynamicObject>::namespaced_with(cluster.client.clone(), namespace, resource);
+    let name = wanted["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    let title = manifests::title(&wanted);
+    let live = match call(api.get_opt(&name)).await {
+        Ok(live) => live,
+        Err(Fault::Away(words)) => return Err(Refusal::Away(words)),
+        Err(Fault::No(status)) => {
+            return Err(Refusal::Words(vec![format!(
+                "{title} cannot be read: {}. Give this runner's account the right to get, patch and \
+                 create it",
+                status.message
+            )]));
+        }
+    };
+    Ok(Object {
+        title,
+        name,
+        wanted,
+        live,
+        expected: None,
+        api,
+    })
+}
+
+/// What to follow, if it is a workload.
+fn target(answer: DynamicObject, change: Change) -> Option<Target> {
+    let is_deployment = answer
+        .types
+        .as_ref()
+        .is_some_and(|types| types.kind == "Deployment");
+    if !is_deployment {
+        return None;
+    }
+    let deployment: Deployment = answer.try_parse().ok()?;
+    let spec = deployment.spec?;
+    let pod = spec.template.spec.clone().unwrap_or_default();
+    let containers = pod
+        .containers
+        .iter()
+        .chain(pod.init_containers.iter().flatten());
+    let digests = containers.filter_map(|container| {
+        let (_, digest) = container.image.as_deref()?.split_once('@')?;
+        Some((container.name.clone(), digest.to_owned()))
+    });
+    Some(Target {
+        kind: WorkloadKind::Deployment,
+        name: deployment.metadata.name?,
+        uid: deployment.metadata.uid?,
+        generation: deployment.metadata.generation?,
+        digests: digests.collect(),
+        spec: super::watch::comparable(serde_json::to_value(spec).ok()?),
+        change,
+    })
+}
