@@ -1,0 +1,242 @@
+//! What a deploy does before there is a rollout to follow.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pipelines::job::Outcome;
+use pipelines::plan::ReleaseSource;
+use pipelines::wire::{Bundle, Report};
+
+use super::apply::{self, Prepared, Refusal};
+use super::cluster::{self, Cluster, Fault};
+use super::snapshot::{Change, Target};
+use super::steps::Steps;
+use super::{DeployJob, Early, early, manifests};
+
+/// Between two tries of a call that the cluster did not answer.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Tries to reach the cluster before anything has been written.
+const TRIES_MAX: u32 = 3;
+/// Problems told in the reason of a failed deploy; the log has all.
+const PROBLEMS_TOLD_MAX: usize = 3;
+
+/// The release: as it was stored, or made from the repository, and then stored.
+pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bundle, Early> {
+    let deploy = job.deploy;
+    if let Some(bundle) = &deploy.bundle {
+        let count = bundle.objects.len();
+        steps
+            .note(&format!(
+                "release #{} as it is stored: {count} objects",
+                deploy.release
+            ))
+            .await;
+        return Ok(bundle.clone());
+    }
+    let path = match &deploy.work.source {
+        ReleaseSource::Manifests { path, .. } => path.clone(),
+        ReleaseSource::Promote { environment, .. } => {
+            let reason = format!(
+                "the release that {environment} has verified is not stored: deploy there again"
+            );
+            return Err(early(Outcome::InfrastructureError, reason));
+        }
+    };
+    let Some(root) = job.checkout.map(Path::to_owned) else {
+        return Err(early(
+            Outcome::InfrastructureError,
+            "the repository was not checked out",
+        ));
+    };
+    let (namespace, images) = (deploy.work.namespace.clone(), deploy.images.clone());
+    // Files are read on a thread that may wait for a disk.
+    let rendered =
+        tokio::task::spawn_blocking(move || manifests::render(&root, &path, &namespace, &images));
+    let rendered = rendered.await.map_err(|error| {
+        early(
+            Outcome::InfrastructureError,
+            format!("rendering ended early: {error}"),
+        )
+    })?;
+    let bundle = match rendered {
+        Ok(bundle) => bundle,
+        Err(problems) => return Err(told(steps, problems).await),
+    };
+    for object in &bundle.objects {
+        steps.note(&manifests::title(object)).await;
+    }
+    for (name, image) in &deploy.images {
+        steps.note(&format!("image {name} is {image}")).await;
+    }
+    job.reporter.send(Report::Bundle(bundle.clone())).await?;
+    Ok(bundle)
+}
+
+/// Writes every problem to the log, and the first ones to the reason.
+async fn told(steps: &Steps<'_>, problems: Vec<String>) -> Early {
+    for problem in &problems {
+        steps.note(problem).await;
+    }
+    let mut reason = problems[..problems.len().min(PROBLEMS_TOLD_MAX)].join("; ");
+    if problems.len() > PROBLEMS_TOLD_MAX {
+        reason += &format!(
+            "; and {} more in the log",
+            problems.len() - PROBLEMS_TOLD_MAX
+        );
+    }
+    early(Outcome::Failed, reason)
+}
+
+pub(super) async fn connect(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Cluster, Early> {
+    let cluster = cluster::connect(job.kubeconfig).await;
+    let cluster = cluster.map_err(|problem| early(Outcome::InfrastructureError, problem))?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match cluster.version().await {
+            Ok(version) => {
+                let text = format!("the cluster at {} runs Kubernetes {version}", cluster.url);
+                steps.note(&text).await;
+                return Ok(cluster);
+            }
+            Err(fault) if tries == TRIES_MAX => return Err(unreachable(&cluster, &fault.words())),
+            Err(_) => rest(job).await?,
+        }
+    }
+}
+
+fn unreachable(cluster: &Cluster, words: &str) -> Early {
+    early(
+        Outcome::InfrastructureError,
+        format!(
+            "cannot reach the cluster at {}: {words}. Nothing was changed; check KUBECONFIG and the network of this runner",
+            cluster.url
+        ),
+    )
+}
+
+/// Waits before the next try, unless the job is stopped.
+async fn rest(job: &DeployJob<'_>) -> Result<(), Early> {
+    tokio::select! {
+        () = job.stop.cancelled() => Err(early(Outcome::Cancelled, "stopped before anything was written")),
+        () = tokio::time::sleep(AGAIN) => Ok(()),
+    }
+}
+
+pub(super) async fn preflight(
+    job: &DeployJob<'_>,
+    cluster: &Cluster,
+    bundle: &Bundle,
+    steps: &Steps<'_>,
+) -> Result<Prepared, Early> {
+    let namespace = job.deploy.work.namespace.as_str();
+    let marks = apply::annotations(job.assignment, job.deploy);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let prepared = tokio::select! {
+            prepared = apply::prepare(cluster, namespace, bundle, &marks) => prepared,
+            () = job.stop.cancelled() => {
+                return Err(early(Outcome::Cancelled, "stopped before anything was written"));
+            }
+        };
+        match prepared {
+            Ok(prepared) => {
+                steps.note("the cluster would take every object").await;
+                return Ok(prepared);
+            }
+            Err(Refusal::Words(problems)) => return Err(told(steps, problems).await),
+            Err(Refusal::Superseded(newer)) => {
+                let environment = &job.deploy.work.environment;
+                let reason = format!(
+                    "deploy #{newer} is newer and is already in {environment}: nothing was changed"
+                );
+                return Err(early(Outcome::Superseded, reason));
+            }
+            Err(Refusal::Away(words)) if tries == TRIES_MAX => {
+                return Err(unreachable(cluster, &words));
+            }
+            Err(Refusal::Away(_)) => rest(job).await?,
+        }
+    }
+}
+
+/// Writes every object, or takes over what an earlier attempt has written; what is to be followed.
+pub(super) async fn write(
+    job: &DeployJob<'_>,
+    prepared: &Prepared,
+    steps: &Steps<'_>,
+) -> Result<Vec<Target>, Early> {
+    if prepared.adopted {
+        steps
+            .note("adopted what an earlier attempt has applied: nothing is written again")
+            .await;
+        return Ok(prepared
+            .objects
+            .iter()
+            .filter_map(apply::Object::adopt)
+            .collect());
+    }
+    job.reporter.confirm().await?;
+    let mut targets = Vec::new();
+    let all = prepared.objects.len();
+    for (written, object) in prepared.objects.iter().enumerate() {
+        if job.stop.is_cancelled() {
+            let reason =
+                format!("stopped while applying: {written} of {all} objects are written, and stay");
+            return Err(early(Outcome::Cancelled, reason));
+        }
+        let target = write_one(job, object, steps).await.map_err(|problem| {
+            let reason =
+                format!("{problem}. {written} of {all} objects had been written before, and stay");
+            early(Outcome::Failed, reason)
+        })?;
+        if let Some(target) = &target {
+            let changed = match target.change {
+                Change::Changed => format!("applied, generation {}", target.generation),
+                Change::Unchanged => "no change".to_owned(),
+            };
+            steps.note(&format!("{}: {changed}", object.title)).await;
+        } else {
+            steps.note(&format!("{}: applied", object.title)).await;
+        }
+        targets.extend(target);
+    }
+    Ok(targets)
+}
+
+/// Writes one object. Some may be written already, so a cluster that does not answer is asked
+/// again until it does or the job is stopped: applying twice is the same as once.
+async fn write_one(
+    job: &DeployJob<'_>,
+    object: &apply::Object,
+    steps: &Steps<'_>,
+) -> Result<Option<Target>, String> {
+    let mut told = false;
+    loop {
+        match object.apply().await {
+            Ok(target) => return Ok(target),
+            Err(Fault::No(status)) => {
+                return Err(object
+                    .refused(job.deploy.work.namespace.as_str(), &status)
+                    .join("; "));
+            }
+            Err(Fault::Away(words)) => {
+                if !told {
+                    steps
+                        .note(&format!(
+                            "the cluster does not answer ({words}): trying again"
+                        ))
+                        .await;
+                    told = true;
+                }
+                if rest(job).await.is_err() {
+                    return Err(format!(
+                        "{} may or may not have been written: the cluster does not answer ({words})",
+                        object.title
+                    ));
+                }
+            }
+        }
+    }
+}
