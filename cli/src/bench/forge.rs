@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, ensure};
 use aws_lc_rs::encoding::AsDer as _;
@@ -33,7 +33,27 @@ pub(super) struct Forge {
 struct Shared {
     folder: PathBuf,
     web_url: String,
-    pipelines: std::sync::Mutex<BTreeMap<String, String>>,
+    repositories: Mutex<BTreeMap<String, Files>>,
+}
+
+/// What a repository holds at every commit: `.seaworthy/bench.yml`.
+#[derive(Clone)]
+struct Files {
+    text: String,
+    blob: String,
+    folder: String,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Files>> {
+        self.repositories
+            .lock()
+            .expect("nobody panics with this lock held")
+    }
+
+    fn find(&self, repo: &str) -> Option<Files> {
+        self.lock().get(repo).cloned()
+    }
 }
 
 impl Drop for Forge {
@@ -64,7 +84,7 @@ impl Forge {
         let shared = Arc::new(Shared {
             folder,
             web_url,
-            pipelines: Default::default(),
+            repositories: Mutex::default(),
         });
         let router = routes().with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -96,14 +116,6 @@ impl Forge {
         name: &str,
         pipeline: &str,
     ) -> anyhow::Result<Repository> {
-        let mut pipelines = self
-            .shared
-            .pipelines
-            .lock()
-            .expect("nobody panics with this lock held");
-        let id = i64::try_from(pipelines.len())? + 1;
-        pipelines.insert(name.to_owned(), pipeline.to_owned());
-        drop(pipelines);
         let folder = self.shared.folder.join(format!("bench/{name}.git"));
         std::fs::create_dir_all(&folder)?;
         git(&folder, &["init", "--quiet", "--bare"], "").await?;
@@ -114,12 +126,28 @@ impl Forge {
         )
         .await?;
         let blob = git(&folder, &["hash-object", "-w", "--stdin"], pipeline).await?;
-        let tree = git(
+        let sub = git(
             &folder,
             &["mktree"],
             &format!("100644 blob {blob}\tbench.yml\n"),
         )
         .await?;
+        let tree = git(
+            &folder,
+            &["mktree"],
+            &format!("040000 tree {sub}\t.seaworthy\n"),
+        )
+        .await?;
+        let files = Files {
+            text: pipeline.to_owned(),
+            blob,
+            folder: sub,
+        };
+        let id = {
+            let mut repositories = self.shared.lock();
+            repositories.insert(name.to_owned(), files);
+            i64::try_from(repositories.len())?
+        };
         let web_url = self.address.clone();
         Ok(Repository {
             name: format!("bench/{name}"),
@@ -222,7 +250,8 @@ fn routes() -> Router<Arc<Shared>> {
             post(access_token),
         )
         .route("/api/v3/repos/bench/{repo}", get(describe))
-        .route("/api/v3/repos/bench/{repo}/contents/{*path}", get(contents))
+        .route("/api/v3/repos/bench/{repo}/git/trees/{sha}", get(tree))
+        .route("/api/v3/repos/bench/{repo}/git/blobs/{sha}", get(blob))
         .route("/api/v3/repos/bench/{repo}/check-runs", post(check_run))
         .route(
             "/api/v3/repos/bench/{repo}/check-runs/{id}",
@@ -247,36 +276,43 @@ async fn describe(State(shared): State<Arc<Shared>>, UrlPath(repo): UrlPath<Stri
     Json(repository(&format!("bench/{repo}"), 1, &shared.web_url)).into_response()
 }
 
-async fn contents(
+async fn tree(
     State(shared): State<Arc<Shared>>,
-    UrlPath((repo, path)): UrlPath<(String, String)>,
+    UrlPath((repo, sha)): UrlPath<(String, String)>,
 ) -> Response {
-    let pipelines = shared
-        .pipelines
-        .lock()
-        .expect("nobody panics with this lock held");
-    let Some(text) = pipelines.get(&repo) else {
-        return StatusCode::NOT_FOUND.into_response();
+    let Some(files) = shared.find(&repo) else {
+        return not_found();
     };
-    let entry = json!({
-        "type": "file", "name": "bench.yml", "path": ".seaworthy/bench.yml", "size": text.len(),
-        "sha": "0".repeat(40), "url": "http://127.0.0.1/", "html_url": null, "git_url": null,
-        "download_url": null, "_links": { "self": "http://127.0.0.1/", "git": null, "html": null },
-    });
-    match path.as_str() {
-        ".seaworthy" => Json(json!([entry])).into_response(),
-        ".seaworthy/bench.yml" => {
-            let mut file = entry;
-            file["encoding"] = "base64".into();
-            file["content"] = STANDARD.encode(text).into();
-            Json(file).into_response()
-        }
-        _ => (
-            StatusCode::NOT_FOUND,
-            Json(json!({ "message": "Not Found" })),
-        )
-            .into_response(),
-    }
+    let entry = if sha == files.folder {
+        json!({
+            "path": "bench.yml", "mode": "100644", "type": "blob",
+            "sha": files.blob, "size": files.text.len(),
+        })
+    } else {
+        json!({ "path": ".seaworthy", "mode": "040000", "type": "tree", "sha": files.folder })
+    };
+    Json(json!({ "sha": sha, "truncated": false, "tree": [entry] })).into_response()
+}
+
+async fn blob(
+    State(shared): State<Arc<Shared>>,
+    UrlPath((repo, sha)): UrlPath<(String, String)>,
+) -> Response {
+    let Some(files) = shared.find(&repo) else {
+        return not_found();
+    };
+    let content = STANDARD.encode(&files.text);
+    let size = files.text.len();
+    Json(json!({ "sha": sha, "size": size, "encoding": "base64", "content": content }))
+        .into_response()
+}
+
+fn not_found() -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        Json(json!({ "message": "Not Found" })),
+    )
+        .into_response()
 }
 
 async fn check_run(Json(body): Json<Value>) -> impl IntoResponse {

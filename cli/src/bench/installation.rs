@@ -22,6 +22,7 @@ pub(super) struct Installation {
     api_token: String,
     client: reqwest::Client,
     runners: Vec<Child>,
+    runners_added: usize,
     secret: String,
 }
 
@@ -58,13 +59,15 @@ impl Installation {
             api_token,
             client,
             runners: Vec::new(),
+            runners_added: 0,
             secret,
         })
     }
 
     /// Starts a runner with `slots` slots and `engine`, and waits until the server knows it.
     pub(super) async fn start_runner(&mut self, engine: &str, slots: u32) -> anyhow::Result<()> {
-        let name = format!("bench-{}", self.runners.len());
+        let name = format!("bench-{}", self.runners_added);
+        self.runners_added += 1;
         let token = admin(&self.folder, &["runner", "add", &name]).await?;
         let token_file = self.folder.join(format!("{name}.token"));
         std::fs::write(&token_file, token)?;
@@ -120,7 +123,7 @@ impl Installation {
         Ok(took)
     }
 
-    /// A page of the API.
+    /// A page of the API; null if there is no such page yet.
     pub(super) async fn api(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}/api/v1{path}", self.address);
         let answer = self
@@ -130,6 +133,9 @@ impl Installation {
             .send()
             .await?;
         let status = answer.status();
+        if status.as_u16() == 404 {
+            return Ok(Value::Null);
+        }
         ensure!(status.is_success(), "{url} was answered with {status}");
         Ok(answer.json().await?)
     }
@@ -151,6 +157,30 @@ impl Installation {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// When the youngest job's process printed its first line, by the record in its log.
+    pub(super) fn first_line(&self) -> Option<Duration> {
+        let number = |path: &Path| {
+            path.file_stem()?
+                .to_str()?
+                .split('.')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        };
+        let folders = std::fs::read_dir(self.folder.join("data/logs"))
+            .ok()?
+            .flatten();
+        let files = folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok());
+        let logs = files.flatten().flatten().map(|file| file.path());
+        let youngest = logs
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .max_by_key(|path| number(path))?;
+        let bytes = std::fs::read(youngest).ok()?;
+        let mut records = pipelines::log::records(&bytes);
+        let line = records.find(|record| record.voice == pipelines::log::Voice::Out)?;
+        Some(Duration::from_millis(u64::try_from(line.at_ms).ok()?))
     }
 
     /// Resident memory now, in kibibytes: of the server, and of all runners together.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use serde_json::Value;
 
 use super::Args;
 use super::figures::Figures;
@@ -58,13 +57,13 @@ pub(super) async fn first_step(
     world.start_runner("scripted", 1).await?;
     let repository = forge.repository("instant", &pipeline("instant", 1)).await?;
     let times = pushes(world, &repository, args.pushes).await?;
-    figures.times("hook → first step running, instant engine", &times);
+    figures.times("hook → first step's output, instant engine", &times);
     world.stop_runners().await;
     if let Some(image) = &args.image {
         world.start_runner("docker", 1).await?;
         let repository = forge.repository("docker", &pipeline(image, 1)).await?;
         let times = pushes(world, &repository, args.pushes).await?;
-        figures.times("hook → first step's process running, Docker", &times);
+        figures.times("hook → first step's output, in a Docker container", &times);
         world.stop_runners().await;
     }
     Ok(())
@@ -72,7 +71,8 @@ pub(super) async fn first_step(
 
 /// A pipeline of `jobs` jobs with one step each.
 fn pipeline(image: &str, jobs: usize) -> String {
-    let job = |number| format!("  job-{number}: {{ image: \"{image}\", steps: [\"true\"] }}\n");
+    let job =
+        |number| format!("  job-{number}: {{ image: \"{image}\", steps: [\"echo running\"] }}\n");
     let jobs: String = (0..jobs).map(job).collect();
     format!("on: push\njobs:\n{jobs}")
 }
@@ -88,8 +88,8 @@ async fn pushes(
         let (commit, body) = repository.push().await?;
         let sent = SystemTime::now().duration_since(UNIX_EPOCH)?;
         world.hook("push", &body).await?;
-        let run = run_of(world, repository, &commit).await?;
-        let started = first_start(&run).context("the run has no started step")?;
+        ended(world, repository, &commit).await?;
+        let started = world.first_line().context("the step printed nothing")?;
         if number > 0 {
             times.push(started.saturating_sub(sent));
         }
@@ -97,33 +97,18 @@ async fn pushes(
     Ok(times)
 }
 
-/// The run of `commit`, once it has ended.
-async fn run_of(
-    world: &Installation,
-    repository: &Repository,
-    commit: &str,
-) -> anyhow::Result<Value> {
+/// Returns when the run of `commit` has ended.
+async fn ended(world: &Installation, repository: &Repository, commit: &str) -> anyhow::Result<()> {
     let list = format!("/repos/{}/runs", repository.name);
-    let number = world
+    world
         .eventually(&list, |page| {
             let run = page["items"]
                 .as_array()?
                 .iter()
                 .find(|run| run["commit"] == commit)?;
-            run["finished_at"]
-                .is_string()
-                .then(|| run["number"].as_i64())?
+            run["finished_at"].is_string().then_some(())
         })
-        .await?;
-    world.api(&format!("{list}/{number}")).await
-}
-
-/// When the first step that is not the checkout began.
-fn first_start(run: &Value) -> Option<Duration> {
-    let steps = run["jobs"][0]["steps"].as_array()?;
-    let step = steps.iter().find(|step| step["name"] != "checkout")?;
-    let at: pipelines::timestamp::Timestamp = step["started_at"].as_str()?.parse().ok()?;
-    Some(Duration::from_millis(u64::try_from(at.0).ok()?))
+        .await
 }
 
 /// A backlog of jobs, drained by one runner with an instant engine; memory meanwhile.
