@@ -94,6 +94,8 @@ fn work_of(reader: &mut Reader, job: &Entry, fields: &Fields<'_>) -> Option<Work
     let found: Vec<&Entry> = kinds.iter().filter_map(|key| fields.find(key)).collect();
     let [entry] = found.as_slice() else {
         let problem = match found.as_slice() {
+            // A misspelt key is the cause, and has been told with a hint.
+            [] if fields.has_strange(&JOB) => return None,
             [] => Problem::new(job.place, &job.key, "the job does nothing")
                 .hint("give it one of `steps`, `build` and `deploy`"),
             [_, second, ..] => Problem::new(

@@ -29,6 +29,12 @@ impl<'n> Fields<'n> {
         self.entries.is_empty()
     }
 
+    /// Whether a key is not known here; it has been reported then.
+    pub(crate) fn has_strange(&self, keys: &Keys) -> bool {
+        let strange = |entry: &Entry| !keys.known.contains(&entry.key.as_str());
+        self.entries.iter().any(strange)
+    }
+
     pub(crate) fn find(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }

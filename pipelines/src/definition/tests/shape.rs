@@ -60,3 +60,9 @@ jobs:
 ";
     insta::assert_snapshot!(report(&[file]));
 }
+
+#[test]
+fn a_job_whose_work_is_misspelt_is_told_of_the_spelling_alone() {
+    let file = "on: push\njobs: { a: { image: x, step: [y] } }";
+    insta::assert_snapshot!(problems(file), @"");
+}
