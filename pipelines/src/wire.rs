@@ -210,7 +210,7 @@ pub struct ReportCall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// A step began: its process runs.
+    /// A step began: from now on its image is fetched and its process runs.
     StepStarted {
         /// Its place, from 0.
         step: u32,

@@ -296,7 +296,12 @@ async fn heartbeat(
             changed = change => if changed.is_err() { break },
             () = app.draining.cancelled() => break,
         }
-        holding = held(app.store.reader(), job, lease).await?;
+        // The lease held when the call came. If it has ended meanwhile, most likely by the runner's
+        // own result, there is nothing to say; the next beat is told if there is.
+        match held(app.store.reader(), job, lease).await {
+            Ok(still) => holding = still,
+            Err(_) => return Ok(Json(HeartbeatReply { stop: None })),
+        }
     }
     Ok(Json(HeartbeatReply { stop: holding.stop }))
 }
