@@ -86,7 +86,7 @@ struct Sight {
 
 impl Sight {
     fn new() -> Self {
-        let now = Instant::now();
+        let now = clock::monotonic();
         Self {
             origin: now,
             wall: clock::now(),
@@ -111,7 +111,7 @@ impl Sight {
     }
     fn hears(&mut self) {
         self.blind = self.blind();
-        self.heard = Instant::now();
+        self.heard = clock::monotonic();
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{Call, GitHub, GitHubError, lock, message};
 use crate::store::repos::Repo;

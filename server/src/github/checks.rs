@@ -1,6 +1,6 @@
 //! Check runs: what GitHub shows beside a commit.
 
-use axum::http::Method;
+use http::Method;
 use pipelines::ids::RunId;
 use pipelines::job::State;
 use pipelines::names::CommitSha;
