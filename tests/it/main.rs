@@ -1,1 +1,15 @@
-//! Stories.
+//! Stories: the real programs, from a signed push to what a person sees. One module for each part
+//! of the promise; everything they share is in the library beside them.
+
+mod delivery;
+mod deploy;
+mod deploy_loss;
+mod faults;
+mod files;
+mod github_api;
+mod image;
+mod lifecycle;
+mod runner_loss;
+mod scenarios;
+mod security;
+mod tidy;

@@ -15,6 +15,7 @@ pub struct Api {
     /// `http://127.0.0.1:PORT`, without a slash.
     pub url: String,
     token: Option<String>,
+    session: Option<String>,
     client: reqwest::Client,
 }
 
@@ -152,6 +153,7 @@ impl Api {
         Ok(Self {
             url: url.to_owned(),
             token: None,
+            session: None,
             client,
         })
     }
@@ -165,9 +167,28 @@ impl Api {
         }
     }
 
-    /// A call that is about to be made, with the token if there is one.
+    /// The same, signed in with a one-time token from `seaworthy admin login`.
+    pub async fn signed_in(&self, login: &str) -> Result<Self> {
+        let call = self.client.post(format!("{}/login", self.url));
+        let call = call.header("content-type", "application/x-www-form-urlencoded");
+        let answer = call.body(format!("token={login}")).send().await?;
+        let cookie = answer
+            .headers()
+            .get("set-cookie")
+            .context("there was no sign-in")?;
+        let session = cookie.to_str()?.split(';').next().map(str::to_owned);
+        Ok(Self {
+            session,
+            ..self.clone()
+        })
+    }
+
+    /// A call that is about to be made, with the token and session that there are.
     pub fn call(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let call = self.client.request(method, format!("{}{path}", self.url));
+        let mut call = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(session) = &self.session {
+            call = call.header("cookie", session);
+        }
         match &self.token {
             Some(token) => call.bearer_auth(token),
             None => call,
@@ -221,9 +242,9 @@ impl Api {
             .await
     }
 
-    /// A job's log as text.
+    /// A job's log as text, from the page's own link: it takes a session.
     pub async fn log(&self, repository: &str, run: u64, job: &str) -> Result<String> {
-        let path = format!("/api/v1/repos/{repository}/runs/{run}/jobs/{job}/log");
+        let path = format!("/repos/{repository}/runs/{run}/jobs/{job}/log.txt");
         let (status, body) = self.get(&path).await?;
         ensure!(status == 200, "GET {path} is answered {status}: {body}");
         Ok(body)

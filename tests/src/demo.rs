@@ -60,9 +60,14 @@ async fn show(place: &Place, pictures: Option<&Path>) -> Result<()> {
     watch.report(&installation.api).await?;
 
     if let Some(dir) = pictures {
-        pictures::take(&installation, &run, dir).await?;
+        pictures::take(place, dir).await?;
     }
     installation.farewell(&run).await
+}
+
+/// Takes pictures of a running demo's pages.
+pub async fn screenshots(place: &Place, dir: &Path) -> Result<()> {
+    pictures::take(place, dir).await
 }
 
 /// Stops what `up` started and deletes what it left.

@@ -25,6 +25,7 @@ impl Program {
         let file = OpenOptions::new().create(true).append(true).open(log)?;
         let log_began = file.metadata()?.len();
         let child = command
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

@@ -85,9 +85,15 @@ impl World {
         };
         world.ready().await?;
         let token = world.admin(&["token", "add", "tests"]).await?;
-        world.api = world
-            .api
-            .with_token(token.lines().last().unwrap_or_default().trim());
+        let login = world.admin(&["login"]).await?;
+        let login = login
+            .trim()
+            .rsplit_once("token=")
+            .context("a link was printed")?
+            .1
+            .to_owned();
+        let token = token.lines().last().unwrap_or_default().trim();
+        world.api = world.api.with_token(token).signed_in(&login).await?;
         Ok(world)
     }
 

@@ -21,6 +21,12 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         screenshots: Option<PathBuf>,
     },
+    /// Take pictures of the pages of a running demo.
+    Screenshots {
+        /// The folder they go to.
+        #[arg(default_value = "target/screenshots")]
+        dir: PathBuf,
+    },
     /// Stop what `up` started, and delete its namespaces and state.
     Down,
     /// The stand-in GitHub, in a process of its own.
@@ -41,6 +47,7 @@ async fn main() -> ExitCode {
     let place = Place::of_this_user();
     let done = match Cli::parse().command {
         Command::Up { screenshots } => demo::up(&place, screenshots.as_deref()).await,
+        Command::Screenshots { dir } => demo::screenshots(&place, &dir).await,
         Command::Down => demo::down(&place).await,
         Command::Github {
             dir,

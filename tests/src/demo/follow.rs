@@ -71,11 +71,13 @@ impl Screen {
         let Ok(deploy) = api.deploy(repository, self.next_deploy).await else {
             return;
         };
-        if let Some(verdict) = &deploy.verdict {
+        // The last word is the job's, which says the same.
+        let last = crate::api::is_final(&deploy.state);
+        if let (Some(verdict), false) = (&deploy.verdict, last) {
             let key = format!("deploy {}", deploy.number);
             self.line(&key, &format!("  {}", deploy.environment), verdict);
         }
-        if crate::api::is_final(&deploy.state) {
+        if last {
             self.next_deploy += 1;
         }
     }

@@ -1,9 +1,11 @@
 //! The processes of the demo, started one after the other.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::place::{ADDRESSES, Place};
@@ -26,6 +28,16 @@ pub(super) struct Installation {
     login: String,
 }
 
+/// What a later command must know of a running demo.
+#[derive(Serialize, Deserialize)]
+struct Notes {
+    url: String,
+    token: String,
+}
+
+/// Where that is kept; the folder is this user's own.
+const NOTES: &str = "demo.json";
+
 #[derive(Deserialize)]
 struct Addresses {
     web: String,
@@ -37,6 +49,8 @@ struct Addresses {
 pub(super) async fn start(place: &Place) -> Result<Installation> {
     super::down(place).await?;
     std::fs::create_dir_all(place.path("github"))?;
+    // Tokens lie in it.
+    std::fs::set_permissions(place.dir(), Permissions::from_mode(0o700))?;
     let cluster = Cluster::connect().await?;
     cluster.ping().await?;
     let listen = free_address()?;
@@ -46,7 +60,7 @@ pub(super) async fn start(place: &Place) -> Result<Installation> {
     start_server(place, &listen, &addresses).await?;
     let token = last_line(&admin(place, &["token", "add", "demo"]).await?)?;
     start_runner(place, &url).await?;
-    let login = last_line(&admin(place, &["login"]).await?)?;
+    let login = new_login(place, &url).await?;
     let api = Api::anonymous(&url)?.with_token(&token);
     for name in [STAGING, PRODUCTION] {
         cluster
@@ -54,6 +68,8 @@ pub(super) async fn start(place: &Place) -> Result<Installation> {
             .await
             .map(Namespace::keep)?;
     }
+    let notes = Notes { url, token };
+    std::fs::write(place.path(NOTES), serde_json::to_string(&notes)?)?;
     Ok(Installation {
         api,
         github_url: addresses.web,
@@ -61,6 +77,14 @@ pub(super) async fn start(place: &Place) -> Result<Installation> {
         place: place.clone(),
         login,
     })
+}
+
+/// The API of a demo that was started before.
+pub(super) fn api_of_running(place: &Place) -> Result<Api> {
+    let text = std::fs::read_to_string(place.path(NOTES));
+    let text = text.context("no demo runs here: start one with `make demo`")?;
+    let notes: Notes = serde_json::from_str(&text)?;
+    Ok(Api::anonymous(&notes.url)?.with_token(&notes.token))
 }
 
 async fn start_github(place: &Place, server: &str) -> Result<Addresses> {
@@ -162,7 +186,7 @@ impl Installation {
     /// Where things are, once they run.
     pub(super) fn greet(&self) {
         println!("Seaworthy runs.\n");
-        println!("  sign in    {}", self.login_address(&self.login));
+        println!("  sign in    {}", self.login);
         println!("             (works once; another one: see the end)");
         println!(
             "  GitHub     {}  (a stand-in; {REPOSITORY} is in it)",
@@ -173,7 +197,7 @@ impl Installation {
 
     /// Where to look, and how to go on.
     pub(super) async fn farewell(&self, run: &Run) -> Result<()> {
-        let login = self.new_login().await?;
+        let login = new_login(&self.place, &self.api.url).await?;
         println!("\nLook around:\n");
         println!("  sign in    {login}");
         println!("  the run    {}", self.run_address(run));
@@ -189,17 +213,14 @@ impl Installation {
     pub(super) fn run_address(&self, run: &Run) -> String {
         format!("{}/repos/{REPOSITORY}/runs/{}", self.api.url, run.number)
     }
+}
 
-    /// A fresh one-time address to sign in.
-    pub(super) async fn new_login(&self) -> Result<String> {
-        Ok(self.login_address(&last_line(&admin(&self.place, &["login"]).await?)?))
-    }
-
-    /// The command knows the path of the address; the host only where it is configured.
-    fn login_address(&self, printed: &str) -> String {
-        let token = printed
-            .rsplit_once("token=")
-            .map_or(printed, |(_, token)| token);
-        format!("{}/login?token={token}", self.api.url)
-    }
+/// A fresh one-time address to sign in.
+pub(super) async fn new_login(place: &Place, url: &str) -> Result<String> {
+    let printed = last_line(&admin(place, &["login"]).await?)?;
+    // The command knows the path of the address; the host only where it is configured.
+    let token = printed
+        .rsplit_once("token=")
+        .map_or(&*printed, |(_, token)| token);
+    Ok(format!("{url}/login?token={token}"))
 }

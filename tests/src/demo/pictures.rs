@@ -1,38 +1,37 @@
-//! Pictures of the demo's pages, for the README and for eyes that look for mistakes.
+//! Pictures of a running demo's pages, for the README and for eyes that look for mistakes.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::REPOSITORY;
-use super::installation::Installation;
-use crate::api::Run;
+use super::{Place, REPOSITORY, installation};
 use crate::browser::{Browser, View};
 
+/// What is added to a page's name, and how it is looked at.
 const VIEWS: [(&str, View); 4] = [
     (
-        "light",
+        "",
         View {
             width: 1280,
             dark: false,
         },
     ),
     (
-        "dark",
+        "-dark",
         View {
             width: 1280,
             dark: true,
         },
     ),
     (
-        "light-narrow",
+        "-narrow",
         View {
             width: 400,
             dark: false,
         },
     ),
     (
-        "dark-narrow",
+        "-narrow-dark",
         View {
             width: 400,
             dark: true,
@@ -41,35 +40,45 @@ const VIEWS: [(&str, View); 4] = [
 ];
 
 /// Signs in with a link of its own and takes every page in every view.
-pub(super) async fn take(installation: &Installation, run: &Run, dir: &Path) -> Result<()> {
+pub(super) async fn take(place: &Place, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir)?;
-    let mut browser = Browser::start().await?;
-    browser.open(&installation.new_login().await?).await?;
-    // The link itself signs nobody in: mail scanners follow links. A button does.
-    browser.press("form button").await?;
+    let api = installation::api_of_running(place)?;
+    let runs = api.runs(REPOSITORY).await?;
+    let run = runs
+        .first()
+        .context("there is no run to take a picture of")?
+        .number;
+    let mut deploy = 1;
+    while api.deploy(REPOSITORY, deploy + 1).await.is_ok() {
+        deploy += 1;
+    }
     let repository = format!("/repos/{REPOSITORY}");
-    let last_deploy = run.number * 2;
     let pages = [
         ("overview", "/".to_owned()),
         ("repository", repository.clone()),
-        ("run", format!("{repository}/runs/{}", run.number)),
-        ("job", format!("{repository}/runs/{}/jobs/test", run.number)),
-        ("deploy", format!("{repository}/deploys/{last_deploy}")),
+        ("run", format!("{repository}/runs/{run}")),
+        ("job", format!("{repository}/runs/{run}/jobs/test")),
+        ("deploy", format!("{repository}/deploys/{deploy}")),
         ("environments", "/environments".to_owned()),
         (
             "environment",
             format!("{repository}/environments/production"),
         ),
         ("runners", "/runners".to_owned()),
+        ("queue", "/queue".to_owned()),
     ];
-    for (view_name, view) in VIEWS {
+    let mut browser = Browser::start().await?;
+    browser
+        .open(&installation::new_login(place, &api.url).await?)
+        .await?;
+    // The link itself signs nobody in: previews in chats open links. A button does.
+    browser.press("form button").await?;
+    for (suffix, view) in VIEWS {
         browser.look(view).await?;
         for (name, path) in &pages {
+            browser.open(&format!("{}{path}", api.url)).await?;
             browser
-                .open(&format!("{}{path}", installation.api.url))
-                .await?;
-            browser
-                .picture(&dir.join(format!("{name}-{view_name}.png")))
+                .picture(&dir.join(format!("{name}{suffix}.png")))
                 .await?;
         }
     }

@@ -56,7 +56,7 @@ impl Watch {
                 counts.sent, counts.failed
             );
             let answers: Vec<String> = counts.answers.into_iter().collect();
-            println!("  {environment}: answers seen: {}", answers.join(", "));
+            println!("  {environment}: answers seen: {}", answers.join("; "));
             counts
                 .failures
                 .iter()
