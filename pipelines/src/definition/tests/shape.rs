@@ -64,5 +64,5 @@ jobs:
 #[test]
 fn a_job_whose_work_is_misspelt_is_told_of_the_spelling_alone() {
     let file = "on: push\njobs: { a: { image: x, step: [y] } }";
-    insta::assert_snapshot!(problems(file), @"");
+    insta::assert_snapshot!(problems(file), @"2:24 |step| this key is not known in a job (did you mean `steps`?)");
 }
