@@ -95,11 +95,6 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         "/api/v1/repos/{owner}/{repo}/runs/{number}/rerun",
         Program,
     ),
-    (
-        "GET",
-        "/api/v1/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log",
-        Program,
-    ),
     ("GET", "/api/v1/repos/{owner}/{repo}/environments", Program),
     (
         "GET",
