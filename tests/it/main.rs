@@ -4,6 +4,7 @@
 mod delivery;
 mod deploy;
 mod deploy_loss;
+mod docs;
 mod faults;
 mod files;
 mod github_api;
