@@ -85,6 +85,7 @@ pub(crate) async fn prepare(
         }
     }
     plan::fence(&objects, marks)?;
+    problems.extend(objects.iter().filter_map(plan::paused));
     plan::settle_replicas(cluster, namespace, &mut objects).await?;
     let adopted =
         problems.is_empty() && objects.iter().all(|object| plan::is_marked(object, marks));

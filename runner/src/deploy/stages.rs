@@ -109,7 +109,7 @@ fn unreachable(cluster: &Cluster, words: &str) -> Early {
     early(
         Outcome::InfrastructureError,
         format!(
-            "cannot reach the cluster at {}: {words}. Nothing was changed; check KUBECONFIG and the network of this runner",
+            "cannot reach the cluster at {}: {words}. This attempt changed nothing; check KUBECONFIG and the network of this runner",
             cluster.url
         ),
     )
@@ -189,7 +189,12 @@ pub(super) async fn write(
         let target = write_one(job, object, steps).await.map_err(|problem| {
             let reason =
                 format!("{problem}. {written} of {all} objects had been written before, and stay");
-            early(Outcome::Failed, reason)
+            let outcome = if job.stop.is_cancelled() {
+                Outcome::Cancelled
+            } else {
+                Outcome::Failed
+            };
+            early(outcome, reason)
         })?;
         if let Some(target) = &target {
             let changed = match target.change {

@@ -48,6 +48,28 @@ pub(super) fn is_marked(object: &Object, marks: &BTreeMap<String, String>) -> bo
     })
 }
 
+/// A Deployment that is paused would take the change and do nothing with it.
+pub(super) fn paused(object: &Object) -> Option<String> {
+    let wanted = &object.wanted["spec"]["paused"];
+    let live = object
+        .live
+        .as_ref()
+        .map(|live| &live.data["spec"]["paused"]);
+    if *wanted == true {
+        return Some(format!(
+            "{} is paused by its manifest, so its pods would not be replaced: remove `paused`",
+            object.title
+        ));
+    }
+    (wanted.is_null() && live.is_some_and(|paused| *paused == true)).then(|| {
+        format!(
+            "{} was paused by hand, so its pods would not be replaced: resume it \
+             (`kubectl rollout resume`) and deploy again",
+            object.title
+        )
+    })
+}
+
 /// A sentence about an object that an earlier attempt wrote and somebody has changed since.
 pub(super) fn changed_since(object: &Object) -> String {
     let fields = object
