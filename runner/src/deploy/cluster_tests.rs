@@ -1,6 +1,8 @@
 //! Deploys to a real cluster. Each test has a namespace of its own.
 
+mod around;
 mod failures;
+mod line;
 mod orders;
 mod world;
 

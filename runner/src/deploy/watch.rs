@@ -8,7 +8,7 @@
 
 mod read;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, SelectAll};
@@ -158,25 +158,23 @@ impl State {
     /// A picture of this moment, one view for each target.
     pub(crate) fn snapshot(&self, targets: &[Target]) -> Snapshot {
         let workloads: Vec<_> = targets.iter().map(|target| self.view(target)).collect();
-        let mut known: BTreeMap<&str, ()> = targets
-            .iter()
-            .map(|target| (target.uid.as_str(), ()))
-            .collect();
+        let mut known: BTreeSet<&str> = targets.iter().map(|target| target.uid.as_str()).collect();
         known.extend(
             workloads
                 .iter()
                 .flat_map(|view| &view.pods)
-                .map(|pod| (pod.uid.as_str(), ())),
+                .map(|pod| pod.uid.as_str()),
         );
         let sets = self
             .sets
             .live
             .iter()
-            .filter(|(_, set)| known.contains_key(set.owner.as_str()));
+            .filter(|(_, set)| known.contains(set.owner.as_str()));
         let sets: Vec<&str> = sets.map(|(uid, _)| uid.as_str()).collect();
-        known.extend(sets.into_iter().map(|uid| (uid, ())));
-        let mut events: Vec<EventView> = self.events.live.values().cloned().collect();
-        events.retain(|event| known.contains_key(event.uid.as_str()));
+        known.extend(sets);
+        let events = self.events.live.values();
+        let events = events.filter(|event| known.contains(event.uid.as_str()));
+        let mut events: Vec<EventView> = events.cloned().collect();
         events.sort_by(|a, b| (b.at, &b.reason, &b.message).cmp(&(a.at, &a.reason, &a.message)));
         Snapshot { workloads, events }
     }

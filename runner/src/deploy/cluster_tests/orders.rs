@@ -12,6 +12,8 @@ use pipelines::wire::{
     AssignedDeploy, AssignedWork, Assignment, Bundle, LeaseProof, Report, RunFacts,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::report::Finish;
 
 /// One deploy.
@@ -23,6 +25,7 @@ pub(super) struct Order {
     pub(super) bundle: Option<Bundle>,
     pub(super) bake_seconds: u32,
     pub(super) deadline_seconds: u32,
+    pub(super) stop: CancellationToken,
 }
 
 impl Order {
@@ -35,6 +38,7 @@ impl Order {
             bundle: None,
             bake_seconds: 2,
             deadline_seconds: 90,
+            stop: CancellationToken::new(),
         }
     }
 }

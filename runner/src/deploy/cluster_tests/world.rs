@@ -17,6 +17,7 @@ use pipelines::wire::{AssignedDeploy, Assignment, Report};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::line::Line;
 use super::orders::{Order, Told, assignment, web};
 use crate::deploy::cluster::{Cluster, connect};
 use crate::deploy::{DeployJob, run};
@@ -120,6 +121,26 @@ impl World {
         deploy(&self.kubeconfig, &self.namespace, order).await
     }
 
+    /// Deploys over a line that can be cut.
+    pub(super) async fn deploy_over(&self, line: &Line, order: Order) -> Told {
+        deploy(&line.kubeconfig, &self.namespace, order).await
+    }
+
+    /// A line to the cluster that can be cut.
+    pub(super) async fn line(&self) -> Line {
+        Line::to(&self.cluster.url, &self.kubeconfig).await
+    }
+
+    pub(super) async fn replicas(&self, name: &str) -> Option<i32> {
+        self.deployments()
+            .get(name)
+            .await
+            .unwrap()
+            .spec
+            .unwrap()
+            .replicas
+    }
+
     /// Kills a deploy as soon as it has told this: its future is dropped.
     pub(super) async fn deploy_until(
         &self,
@@ -134,7 +155,13 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("app.yaml"), &order.manifest).unwrap();
         let (assignment, work) = assignment(&self.namespace, &order);
-        let job = job(&assignment, &work, folder.path(), &voices, &self.kubeconfig);
+        let job = job(
+            &assignment,
+            &work,
+            folder.path(),
+            (&voices, &order.stop),
+            &self.kubeconfig,
+        );
         let mut seen = Vec::new();
         let told = async {
             while let Some(report) = reports.recv().await {
@@ -220,7 +247,13 @@ async fn deploy(kubeconfig: &Path, namespace: &str, order: Order) -> Told {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("app.yaml"), &order.manifest).unwrap();
     let (assignment, work) = assignment(namespace, &order);
-    let job = job(&assignment, &work, folder.path(), &voices, kubeconfig);
+    let job = job(
+        &assignment,
+        &work,
+        folder.path(),
+        (&voices, &order.stop),
+        kubeconfig,
+    );
     let mut reports = Vec::new();
     let finish = {
         let running = run(job);
@@ -247,7 +280,7 @@ fn job<'a>(
     assignment: &'a Assignment,
     deploy: &'a AssignedDeploy,
     checkout: &'a Path,
-    voices: &'a Voices,
+    (voices, stop): (&'a Voices, &CancellationToken),
     kubeconfig: &'a Path,
 ) -> DeployJob<'a> {
     DeployJob {
@@ -256,7 +289,7 @@ fn job<'a>(
         checkout: Some(checkout),
         reporter: &voices.reporter,
         log: &voices.log,
-        stop: CancellationToken::new(),
+        stop: stop.clone(),
         kubeconfig: Some(kubeconfig),
     }
 }

@@ -297,7 +297,7 @@ fn missing_object(message: &str) -> String {
 /// One line of bounded length.
 pub(crate) fn brief(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = line.trim_end_matches('.').to_owned();
+    let line = line.trim_end_matches(['.', ':', ' ']).to_owned();
     if line.chars().count() <= MESSAGE_CHARS_MAX {
         return line;
     }
