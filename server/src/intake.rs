@@ -20,6 +20,7 @@ use crate::store::repos;
 use crate::tasks::{self, Did};
 
 mod decide;
+mod lost;
 mod material;
 mod record;
 mod start;
@@ -102,6 +103,11 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             }
             Ok(Handled::Closed(End::Done, words))
         }
+        Incoming::Lost(lost) => {
+            let stopped = lost::stop_runs(app, lost).await?;
+            let words = format!("the App has no access any more; {stopped} runs were stopped");
+            Ok(Handled::Closed(End::Done, words))
+        }
         Incoming::Rerun(repo, run) => {
             let found = crate::store::runs::find_origin(app.store.reader(), run).await?;
             if found.is_none_or(|origin| origin.repo != repo.id) {
@@ -163,7 +169,9 @@ fn unreachable(delivery: &Delivery, error: &GitHubError) -> Handled {
              repository is gone"
                 .into(),
         ),
-        GitHubError::NoAccess(_) | GitHubError::Refused(_) => Handled::Closed(End::Failed, words),
+        // Nobody here can put that right, and GitHub tells when access is given.
+        GitHubError::NoAccess(_) => Handled::Closed(End::Ignored, words),
+        GitHubError::Refused(_) => Handled::Closed(End::Failed, words),
     }
 }
 

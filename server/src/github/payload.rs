@@ -19,8 +19,19 @@ pub(crate) enum Incoming {
     Repository(Repo),
     /// A person wants a run again, at GitHub.
     Rerun(Repo, RunId),
+    /// The App may not see these repositories any more.
+    Lost(Lost),
     /// Nothing, for this reason.
     Ignored(String),
+}
+
+/// What the App was taken out of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// All repositories of an installation.
+    Installation(u64),
+    /// Some repositories.
+    Repositories(Vec<RepoId>),
 }
 
 /// A payload that is not what GitHub sends.
@@ -52,6 +63,9 @@ struct Payload {
     pull_request: Option<Proposal>,
     // Of a check.
     check_run: Option<CheckRun>,
+    // Of an installation.
+    #[serde(default)]
+    repositories_removed: Vec<RepositoryNumber>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +80,11 @@ struct Repository {
 #[derive(Debug, Deserialize)]
 struct Numbered {
     id: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct RepositoryNumber {
+    id: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,13 +132,21 @@ impl Incoming {
     /// Reads the body of an event.
     pub(crate) fn parse(event: &str, body: &[u8]) -> Result<Self, Unreadable> {
         match event {
-            "push" | "pull_request" | "repository" | "check_run" => {}
+            "push"
+            | "pull_request"
+            | "repository"
+            | "check_run"
+            | "installation"
+            | "installation_repositories" => {}
             other => return Ok(Self::Ignored(why_ignored(other))),
         }
         let payload: Payload = serde_json::from_slice(body).map_err(|error| Unreadable {
             event: event.to_owned(),
             why: error.to_string(),
         })?;
+        if event.starts_with("installation") {
+            return Ok(installation(event, &payload));
+        }
         let repo = match payload.repo() {
             Ok(repo) => repo,
             Err(reason) => return Ok(Self::Ignored(reason)),
@@ -138,9 +165,6 @@ fn why_ignored(event: &str) -> String {
     match event {
         "ping" => "GitHub has found this server".into(),
         "create" | "delete" => "the push that belongs to it says the same".into(),
-        "installation" | "installation_repositories" => {
-            "noted: a repository is known here from its first push on".into()
-        }
         "check_suite" => "runs start on pushes and pull requests".into(),
         other => format!("events of kind `{other}` start nothing"),
     }
@@ -250,7 +274,25 @@ fn repository(repo: Repo, payload: &Payload) -> Incoming {
         "renamed" | "transferred" | "edited" | "privatized" | "publicized" => {
             Incoming::Repository(repo)
         }
+        "deleted" => Incoming::Lost(Lost::Repositories(vec![repo.id])),
         other => Incoming::Ignored(format!("a repository that is `{other}` starts nothing")),
+    }
+}
+
+fn installation(event: &str, payload: &Payload) -> Incoming {
+    let number = payload
+        .installation
+        .as_ref()
+        .map(|installation| installation.id);
+    match (event, payload.action(), number) {
+        ("installation", "deleted" | "suspend", Some(id)) => Incoming::Lost(Lost::Installation(id)),
+        ("installation_repositories", "removed", _) => {
+            let removed = payload.repositories_removed.iter();
+            Incoming::Lost(Lost::Repositories(
+                removed.map(|repo| RepoId(repo.id)).collect(),
+            ))
+        }
+        _ => Incoming::Ignored("a repository is known here from its first push on".into()),
     }
 }
 

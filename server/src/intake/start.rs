@@ -57,9 +57,13 @@ pub(super) async fn rerun_for(
     let event = match runs::find_first_delivery(db, run).await? {
         Some((kind, body)) => match Incoming::parse(&kind, &body) {
             Ok(Incoming::Git(_, event)) => *event,
-            Ok(Incoming::Repository(_) | Incoming::Rerun(..) | Incoming::Ignored(_)) | Err(_) => {
-                origin.event
-            }
+            Ok(
+                Incoming::Repository(_)
+                | Incoming::Rerun(..)
+                | Incoming::Lost(_)
+                | Incoming::Ignored(_),
+            )
+            | Err(_) => origin.event,
         },
         None => origin.event,
     };

@@ -94,6 +94,15 @@ pub(crate) async fn find_by_name(db: &Reader, name: &RepoName) -> sqlx::Result<O
     row.map(RepoRow::into_repo).transpose()
 }
 
+/// The ids of the repositories that are reached through an installation.
+pub(crate) async fn of_installation(db: &Reader, installation: u64) -> sqlx::Result<Vec<RepoId>> {
+    let ids: Vec<i64> = sqlx::query_scalar("select id from repos where installation_id = ?")
+        .bind(i64::try_from(installation).unwrap_or(i64::MAX))
+        .fetch_all(db)
+        .await?;
+    Ok(ids.into_iter().map(RepoId).collect())
+}
+
 /// The public repository of that name.
 pub(crate) async fn find_public(
     db: &Reader,

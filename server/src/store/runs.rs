@@ -211,6 +211,18 @@ pub(crate) async fn find_first_delivery(
     .await
 }
 
+/// Runs of these repositories that have not ended; `repos` is a JSON list of ids.
+pub(crate) async fn open_of_repos(db: &Reader, repos: &str) -> sqlx::Result<Vec<RunId>> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "select id from runs where state in ('waiting', 'queued', 'running') \
+         and repo_id in (select value from json_each(?)) order by id limit 10000",
+    )
+    .bind(repos)
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
+}
+
 /// A run as GitHub is told about it.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct CheckFacts {

@@ -1,10 +1,10 @@
 //! Payloads as GitHub sends them, shortened to what a reader needs; and some it never sends.
 
 use pipelines::event::{EventKind, Trust};
-use pipelines::ids::RunId;
+use pipelines::ids::{RepoId, RunId};
 use serde_json::{Value, json};
 
-use super::Incoming;
+use super::{Incoming, Lost};
 
 const SHA: &str = "1f3c9e0b7a6d5c4b3a291807f6e5d4c3b2a19080";
 const BEFORE: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567";
@@ -204,6 +204,23 @@ fn a_renamed_repository_and_a_check_asked_for_again_are_understood() {
     ));
     let foreign = with(json!({ "action": "rerequested", "check_run": { "external_id": "x" } }));
     ignored("check_run", &foreign);
+}
+
+#[test]
+fn what_the_app_was_taken_out_of_is_lost() {
+    let removed = with(json!({
+        "action": "removed", "repositories_removed": [{ "id": 5, "full_name": "acme/x" }],
+    }));
+    let lost = Incoming::Lost(Lost::Repositories(vec![RepoId(5)]));
+    assert_eq!(read("installation_repositories", &removed), lost);
+    let gone = with(json!({ "action": "deleted" }));
+    assert_eq!(
+        read("installation", &gone),
+        Incoming::Lost(Lost::Installation(17))
+    );
+    let lost = Incoming::Lost(Lost::Repositories(vec![RepoId(35_129_377)]));
+    assert_eq!(read("repository", &gone), lost);
+    ignored("installation", &with(json!({ "action": "created" })));
 }
 
 #[test]
