@@ -179,6 +179,9 @@ fn summary(facts: &CheckFacts, jobs: &[JobLine]) -> String {
     let problems: Vec<Problem> = serde_json::from_str(&facts.problems).unwrap_or_default();
     for problem in &problems {
         text.push_str(&format!("\n- {}", code(&problem.to_string())));
+        if !problem.text.is_empty() {
+            text.push_str(&format!(" at {}", code(&problem.text)));
+        }
     }
     if !jobs.is_empty() {
         text.push_str("\n\n| job | state | why |\n| --- | --- | --- |\n");

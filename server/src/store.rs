@@ -61,7 +61,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another server uses it.
-    #[error("another server is using {0}: stop it first, or choose another --data")]
+    #[error("another server process is using {0}: stop it first, or choose another --data")]
     Locked(PathBuf),
     /// The files are not what they should be.
     #[error(

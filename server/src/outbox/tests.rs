@@ -84,7 +84,7 @@ async fn a_check_says_the_first_cause_and_every_job() {
 
     `.seaworthy/ci.yml:4:5: unknown key 'imag' @everyone`
 
-    - `4:5: unknown key 'imag' (did you mean 'image'?)`
+    - `4:5: unknown key 'imag' (did you mean 'image'?)` at `imag`
 
     | job | state | why |
     | --- | --- | --- |
