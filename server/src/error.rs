@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::web::plain;
+use crate::pages::login::message_page;
 
 /// Why a request was not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +131,6 @@ impl IntoResponse for ApiError {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (status, error, hint) = self.0.tell();
-        plain::message(status, &error, &hint)
+        message_page(status, &error, &hint)
     }
 }

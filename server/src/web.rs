@@ -12,6 +12,7 @@ use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::pages::login::message_page;
 
 pub(crate) mod access;
 pub(crate) mod actions;
@@ -74,7 +75,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let answer = tokio::time::timeout(limit, next.run(request));
     let mut response = match answer.instrument(span.clone()).await {
         Ok(response) => response,
-        Err(_) => plain::message(
+        Err(_) => message_page(
             StatusCode::SERVICE_UNAVAILABLE,
             "this took too long",
             "try again in a moment",
@@ -117,7 +118,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
 /// A panic in a handler ends that request and nothing else.
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!(panic = crate::tasks::words(&*panic), "a request panicked");
-    plain::message(
+    message_page(
         StatusCode::INTERNAL_SERVER_ERROR,
         "the server failed to answer",
         "the server's log says why",

@@ -1,14 +1,4 @@
-//! What stands before sign-in and in place of a page, and text made safe for HTML.
-
-use axum::http::StatusCode;
-use axum::response::Response;
-
-use crate::pages::login;
-
-/// A page that says one thing and what to do about it.
-pub(crate) fn message(status: StatusCode, sentence: &str, hint: &str) -> Response {
-    login::message_page(status, sentence, hint)
-}
+//! HTML written by hand, where no template escapes for us.
 
 /// Text made safe to stand in HTML, also in an attribute.
 pub(crate) fn escape(text: &str) -> String {

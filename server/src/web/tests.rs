@@ -100,7 +100,7 @@ async fn strangers_are_let_in_nowhere_but_where_the_table_says_so() {
     let server = Server::new().await;
     for (method, pattern, access) in ROUTES {
         let path = pattern
-            .replace("{*path}", "seaworthy.css")
+            .replace("{*path}", "style.css")
             .replace(['{', '}'], "");
         let path = path.replace("number", "1").replace("job", "1");
         let request = Request::builder().method(*method).uri(&path);
