@@ -19,7 +19,6 @@ pub(crate) mod actions;
 pub(crate) mod api;
 pub(crate) mod health;
 pub(crate) mod live;
-pub(crate) mod plain;
 pub(crate) mod runner_api;
 pub(crate) mod session;
 pub(crate) mod webhook;
