@@ -18,11 +18,12 @@ mod frame;
 mod job;
 mod lines;
 mod links;
-pub(crate) mod login;
 mod log;
+pub(crate) mod login;
 mod moments;
 mod overview;
 mod parts;
+mod raw;
 mod repo;
 mod run;
 mod runners;
@@ -31,6 +32,8 @@ mod ui;
 mod why;
 mod words;
 
+#[cfg(test)]
+mod tests;
 
 pub(crate) use frame::Notice;
 
@@ -41,12 +44,27 @@ pub(crate) fn routes() -> Router<App> {
         .route("/static/{*path}", get(assets::serve))
         .route("/repos/{owner}/{repo}", get(repo::page))
         .route("/repos/{owner}/{repo}/runs/{number}", get(run::page))
-        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}", get(job::page))
-        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log", get(log::lines))
-        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log.txt", get(log::raw))
+        .route(
+            "/repos/{owner}/{repo}/runs/{number}/jobs/{job}",
+            get(job::page),
+        )
+        .route(
+            "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log",
+            get(log::lines),
+        )
+        .route(
+            "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log.txt",
+            get(raw::page),
+        )
         .route("/environments", get(environments::board))
-        .route("/repos/{owner}/{repo}/environments", get(environments::of_repo))
-        .route("/repos/{owner}/{repo}/environments/{environment}", get(environments::page))
+        .route(
+            "/repos/{owner}/{repo}/environments",
+            get(environments::of_repo),
+        )
+        .route(
+            "/repos/{owner}/{repo}/environments/{environment}",
+            get(environments::page),
+        )
         .route("/repos/{owner}/{repo}/deploys/{number}", get(deploy::page))
         .route("/runners", get(runners::page))
         .route("/queue", get(runners::queue))

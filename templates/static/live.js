@@ -45,7 +45,8 @@ function tick() {
   }
 }
 for (const el of $$('[data-zone]')) {
-  el.textContent = 'Times in ' + Intl.DateTimeFormat().resolvedOptions().timeZone + '; UTC in the tooltip';
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone !== 'UTC') el.textContent = 'Times in ' + zone + ', UTC on hover';
 }
 localise(document); tick();
 setInterval(tick, 1000);

@@ -58,7 +58,11 @@ impl Index {
         self.lines += 1;
         self.bytes += length;
         self.text_bytes += length - before;
-        if self.steps.last().is_none_or(|(_, step)| *step != record.step) {
+        if self
+            .steps
+            .last()
+            .is_none_or(|(_, step)| *step != record.step)
+        {
             self.steps.push((self.lines, record.step));
         }
     }
@@ -107,7 +111,11 @@ impl Objects {
         }
         let (path, shorter) = (self.path(job, attempt), length < known.bytes);
         let grown = tokio::task::spawn_blocking(move || {
-            let mut index = if shorter { Index::default() } else { (*known).clone() };
+            let mut index = if shorter {
+                Index::default()
+            } else {
+                (*known).clone()
+            };
             index.grow(File::open(path)?)?;
             Ok::<_, io::Error>(Arc::new(index))
         });
@@ -200,7 +208,10 @@ mod tests {
         let texts: u64 = (0..2000).map(|n| format!("line {n}\n").len() as u64).sum();
         assert_eq!(index.text_bytes, texts);
         for (first, count, wanted) in [(1, 3, 3), (499, 4, 4), (1999, 10, 2), (2001, 5, 0)] {
-            let bytes = objects.lines(id, index.clone(), first, count).await.unwrap();
+            let bytes = objects
+                .lines(id, index.clone(), first, count)
+                .await
+                .unwrap();
             let read: Vec<_> = records(&bytes).collect();
             assert_eq!(read.len(), wanted);
             if let Some(record) = read.first() {

@@ -45,7 +45,10 @@ pub(crate) async fn audit(ask: Ask) -> Result<Response, PageError> {
     let by = (!actor.is_empty()).then_some(actor);
     let rows = admin::audit(ask.reader(), by, ask.number("before"), ROWS + 1).await?;
     let (rows, more) = page_of(rows);
-    let last = rows.last().map(|row| row.id.to_string()).unwrap_or_default();
+    let last = rows
+        .last()
+        .map(|row| row.id.to_string())
+        .unwrap_or_default();
     ask.show(&Audit {
         f: ask.frame(Place::Admin, Family::Neutral, "Audit"),
         actor: actor.to_owned(),
@@ -58,7 +61,10 @@ pub(crate) async fn audit(ask: Ask) -> Result<Response, PageError> {
 pub(crate) async fn deliveries(ask: Ask) -> Result<Response, PageError> {
     let rows = admin::deliveries(ask.reader(), ask.number("before"), ROWS + 1).await?;
     let (rows, more) = page_of(rows);
-    let last = rows.last().map(|row| row.id.to_string()).unwrap_or_default();
+    let last = rows
+        .last()
+        .map(|row| row.id.to_string())
+        .unwrap_or_default();
     let line = |row: admin::DeliveryRow| (delivery(&row.state), row.received_at.into(), row);
     ask.show(&Deliveries {
         f: ask.frame(Place::Admin, Family::Neutral, "Deliveries"),

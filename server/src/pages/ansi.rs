@@ -221,7 +221,11 @@ fn control(body: &str) -> Sequence<'_> {
 /// After `ESC ]`: a command of the operating system; only the link (8) matters.
 fn command(body: &str) -> Sequence<'_> {
     let (text, rest) = until_terminator(body);
-    let link = text.strip_prefix("8;").and_then(|text| text.split_once(';'));
+    // Without its end it is not known to be whole.
+    let link = text
+        .strip_prefix("8;")
+        .filter(|_| text.len() < body.len())
+        .and_then(|text| text.split_once(';'));
     let kind = link.map_or(Kind::Other, |(_, address)| Kind::Link(address));
     Sequence { kind, rest }
 }

@@ -40,7 +40,9 @@ impl FromRequestParts<App> for Ask {
             viewer,
             now: app.clock.now(),
             path: request.uri.path().to_owned(),
-            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            query: url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
             known: known.and_then(|tag| tag.to_str().ok()).map(str::to_owned),
         })
     }
@@ -50,7 +52,9 @@ impl Ask {
     /// A part of the query that is there and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// A part of the query that is a number.

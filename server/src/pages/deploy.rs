@@ -127,16 +127,27 @@ pub(crate) async fn page(
 ) -> Result<Response, PageError> {
     let repo = ask.repo(&owner, &name).await?;
     let row = deploys::find(ask.reader(), RepoId(repo.id), number).await?;
-    let row = row.ok_or_else(|| missing(format!("there is no deploy {number} of {owner}/{name}")))?;
+    let row =
+        row.ok_or_else(|| missing(format!("there is no deploy {number} of {owner}/{name}")))?;
     let told = row.progress.as_deref().and_then(progress);
     let is_open = !row.state.is_final();
-    let deadline = told.as_ref().and_then(|told| told.deadline).filter(|_| is_open);
+    let deadline = told
+        .as_ref()
+        .and_then(|told| told.deadline)
+        .filter(|_| is_open);
     let deadline = deadline.map(|at| Deadline { at, now: ask.now });
     let late = deadline.is_some_and(Deadline::passed);
-    let status = if late { words::LATE } else { words::of_state(*row.state) };
+    let status = if late {
+        words::LATE
+    } else {
+        words::of_state(*row.state)
+    };
     let full = format!("{}/{}", row.owner, row.repo);
     let here = links::environment(&row.owner, &row.repo, &row.environment);
-    let title = format!("{} · {} · deploy #{} to {}", status.word, row.repo, row.number, row.environment);
+    let title = format!(
+        "{} · {} · deploy #{} to {}",
+        status.word, row.repo, row.number, row.environment
+    );
     let f = ask
         .frame(Place::Environments, status.family, &title)
         .live(&[Topic::Deploy(DeployId(row.id)).to_string()])
@@ -155,10 +166,25 @@ pub(crate) async fn page(
         is_open,
         phases: phases(*row.state, told.as_ref()),
         bands: told.as_ref().map(bands).unwrap_or_default(),
-        reason: row.reason.clone().filter(|_| status.family == words::Family::Failed),
-        causes: told.iter().flat_map(|told| &told.causes).map(cause).collect(),
-        pods: told.iter().flat_map(|told| &told.pods).map(pod).collect(),
-        events: told.iter().flat_map(|told| &told.events).map(event).collect(),
+        reason: row
+            .reason
+            .clone()
+            .filter(|_| status.family == words::Family::Failed),
+        causes: told
+            .iter()
+            .flat_map(|told| &told.causes)
+            .map(cause)
+            .collect(),
+        pods: told
+            .iter()
+            .flat_map(|told| &told.pods)
+            .map(|one| pod(one, &row.images))
+            .collect(),
+        events: told
+            .iter()
+            .flat_map(|told| &told.events)
+            .map(event)
+            .collect(),
         lasting: Lasting::new(row.started_at, row.finished_at, ask.now),
         started: row.started_at.map(When::from),
         finished: row.finished_at.map(When::from),
@@ -171,8 +197,14 @@ pub(crate) async fn page(
 
 /// The one sentence: what the runner said last, or what is known without it.
 fn verdict(row: &DeployRow, told: Option<&DeployProgress>) -> String {
-    let known = told.map(|told| told.verdict.clone()).filter(|verdict| !verdict.is_empty());
-    let known = row.verdict.clone().filter(|_| row.state.is_final()).or(known);
+    let known = told
+        .map(|told| told.verdict.clone())
+        .filter(|verdict| !verdict.is_empty());
+    let known = row
+        .verdict
+        .clone()
+        .filter(|_| row.state.is_final())
+        .or(known);
     known.or_else(|| row.verdict.clone()).unwrap_or_else(|| {
         let what = format!("{} to {}", links::short(&row.commit_sha), row.environment);
         match *row.state {
@@ -191,7 +223,12 @@ fn verdict(row: &DeployRow, told: Option<&DeployProgress>) -> String {
 
 fn phases(state: State, told: Option<&DeployProgress>) -> Vec<PhaseMark> {
     let at = told.map(|told| told.phase);
-    let all = [Phase::Preparing, Phase::Applying, Phase::Rolling, Phase::Verifying];
+    let all = [
+        Phase::Preparing,
+        Phase::Applying,
+        Phase::Rolling,
+        Phase::Verifying,
+    ];
     let done = words::of_state(State::Passed);
     let mark = |phase: Phase| {
         let past = at.is_some_and(|at| phase < at) || state == State::Passed;
@@ -214,7 +251,10 @@ fn bands(told: &DeployProgress) -> Vec<Band> {
     let wanted: u32 = told.workloads.iter().map(|workload| workload.wanted).sum();
     let new: Vec<&Pod> = told.pods.iter().filter(|pod| pod.new).collect();
     let old: Vec<&Pod> = told.pods.iter().filter(|pod| !pod.new).collect();
-    let there = new.iter().filter(|pod| pod.state != PodState::Terminating).count();
+    let there = new
+        .iter()
+        .filter(|pod| pod.state != PodState::Terminating)
+        .count();
     let missing = wanted.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     vec![band("New", &new, missing), band("Old", &old, 0)]
 }
@@ -254,14 +294,26 @@ fn band(name: &'static str, pods: &[&Pod], missing: u32) -> Band {
     Band {
         name,
         count: said.join(", "),
-        segments: if many { states.iter().map(segment).collect() } else { Vec::new() },
-        blocks: if many { Vec::new() } else { pods.iter().map(|pod| block(pod)).collect() },
+        segments: if many {
+            states.iter().map(segment).collect()
+        } else {
+            Vec::new()
+        },
+        blocks: if many {
+            Vec::new()
+        } else {
+            pods.iter().map(|pod| block(pod)).collect()
+        },
         missing: if many { 0 } else { missing },
     }
 }
 
 fn block(pod: &Pod) -> Block {
-    let reason = pod.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason = pod
+        .reason
+        .as_ref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
     Block {
         status: words::of_pod(pod.state),
         class: match pod.state {
@@ -285,10 +337,13 @@ fn cause(cause: &Cause) -> CauseView {
 
 /// Lines of a container, without what a terminal would obey.
 fn plain(lines: &[String]) -> Vec<String> {
-    lines.iter().map(|line| super::ansi::plain(line.as_bytes(), 400)).collect()
+    lines
+        .iter()
+        .map(|line| super::ansi::plain(line.as_bytes(), 400))
+        .collect()
 }
 
-fn pod(pod: &Pod) -> PodView {
+fn pod(pod: &Pod, images: &str) -> PodView {
     PodView {
         status: words::of_pod(pod.state),
         anchor: format!("pod-{}", pod.name),
@@ -298,7 +353,11 @@ fn pod(pod: &Pod) -> PodView {
         reason: pod.reason.clone(),
         node: pod.node.clone(),
         restarts: pod.restarts,
-        image: pod.image.clone(),
+        // Only an image that is not the release's own is news.
+        image: pod
+            .image
+            .clone()
+            .filter(|image| !images.contains(image.as_str())),
         created: When(pod.created_at),
         log: plain(&pod.log),
     }
@@ -326,7 +385,10 @@ fn release(row: &DeployRow) -> Release {
         event: words::of_event(&row.event).to_owned(),
         branch: row.branch.clone(),
         run: (row.run, links::run(&row.owner, &row.repo, row.run)),
-        job: (row.job.clone(), links::job(&row.owner, &row.repo, row.run, &row.job)),
+        job: (
+            row.job.clone(),
+            links::job(&row.owner, &row.repo, row.run, &row.job),
+        ),
         images: images(&row.images),
         namespace: row.namespace.clone(),
     }

@@ -146,10 +146,17 @@ pub(crate) fn cell(row: &EnvironmentRow, current: &[DeployRow], now: Timestamp) 
 
 fn next(deploy: &DeployRow, now: Timestamp) -> Next {
     let progress = deploy.progress.as_deref().and_then(progress);
-    let late = progress.as_ref().and_then(|p| p.deadline).is_some_and(|at| at < now);
+    let late = progress
+        .as_ref()
+        .and_then(|p| p.deadline)
+        .is_some_and(|at| at < now);
     let is_open = !deploy.state.is_final();
     Next {
-        status: if late && is_open { words::LATE } else { words::of_state(*deploy.state) },
+        status: if late && is_open {
+            words::LATE
+        } else {
+            words::of_state(*deploy.state)
+        },
         short: links::short(&deploy.commit_sha).to_owned(),
         href: links::deploy(&deploy.owner, &deploy.repo, deploy.number),
         counts: progress.as_ref().and_then(counts).filter(|_| is_open),
@@ -177,7 +184,9 @@ async fn show_board(ask: &Ask, repo: Option<runs::RepoRow>) -> Result<Response, 
     let columns = columns(&rows);
     let rows = board_rows(&rows, &current, &columns, ask.now);
     let (status, headline) = headline(&rows);
-    let name = repo.as_ref().map(|repo| format!("{}/{}", repo.owner, repo.name));
+    let name = repo
+        .as_ref()
+        .map(|repo| format!("{}/{}", repo.owner, repo.name));
     let title = format!("{} · Environments", status.word);
     let f = ask.frame(Place::Environments, status.family, &title);
     let f = f.live(&[Topic::Environments.to_string()]);
@@ -238,17 +247,33 @@ fn board_rows(
 
 /// The board in one status and one sentence: the worst first.
 fn headline(rows: &[Row]) -> (Status, String) {
-    let cells: Vec<&Cell> = rows.iter().flat_map(|r| r.cells.iter().flatten()).map(|c| &c.2).collect();
-    let with = |family| cells.iter().filter(|cell| cell.status.family == family).count();
-    let of = |n: usize| format!("{n} of {}", cells.len());
-    match (with(Family::Failed), with(Family::Attention), with(Family::Active)) {
+    let cells: Vec<&Cell> = rows
+        .iter()
+        .flat_map(|r| r.cells.iter().flatten())
+        .map(|c| &c.2)
+        .collect();
+    let with = |family| {
+        cells
+            .iter()
+            .filter(|cell| cell.status.family == family)
+            .count()
+    };
+    let of = |n: usize| format!("{n} of {} environments", cells.len());
+    match (
+        with(Family::Failed),
+        with(Family::Attention),
+        with(Family::Active),
+    ) {
         (0, 0, 0) if cells.is_empty() => (words::EMPTY, "no environments yet".into()),
-        (0, 0, 0) => (words::LIVE, "environments are well".into()),
-        (0, 0, n) => (words::of_state(pipelines::job::State::Running), format!("rollouts in {}", of(n))),
-        (0, n, _) => (words::LATE, format!("rollouts in {}", of(n))),
+        (0, 0, 0) => (words::LIVE, format!("in {}", of(with(Family::Passed)))),
+        (0, 0, n) => (
+            words::of_state(pipelines::job::State::Running),
+            format!("in {}", of(n)),
+        ),
+        (0, n, _) => (words::LATE, format!("in {}", of(n))),
         (n, _, _) => {
             let failed = words::of_state(pipelines::job::State::Failed);
-            (failed, format!("newest deploy in {} environments", of(n)))
+            (failed, format!("in {}", of(n)))
         }
     }
 }
@@ -262,7 +287,8 @@ pub(crate) async fn page(
     let id = RepoId(repo.id);
     let rows = deploys::environments(ask.reader(), Some(id), BOARD_MAX).await?;
     let row = rows.into_iter().find(|row| row.name == environment);
-    let row = row.ok_or_else(|| missing(format!("{owner}/{name} has no environment {environment}")))?;
+    let row =
+        row.ok_or_else(|| missing(format!("{owner}/{name} has no environment {environment}")))?;
     let current = deploys::current(ask.reader(), Some(id), BOARD_MAX * 2).await?;
     let cell = cell(&row, &current, ask.now);
     let before = ask.number("before");
@@ -271,7 +297,10 @@ pub(crate) async fn page(
     let lines = history_lines(&history, ask.now);
     history.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
     let own = links::environment(&row.owner, &row.repo, &row.name);
-    let last = history.last().map(|deploy| deploy.number.to_string()).unwrap_or_default();
+    let last = history
+        .last()
+        .map(|deploy| deploy.number.to_string())
+        .unwrap_or_default();
     let full = format!("{}/{}", row.owner, row.repo);
     let title = format!("{} · {} · {}", cell.status.word, row.repo, row.name);
     let f = ask
@@ -305,7 +334,10 @@ fn live_facts(deploy: &DeployRow) -> Live {
         release: deploy.release,
         images: images(&deploy.images),
         author: deploy.author.clone(),
-        run: (deploy.run, links::run(&deploy.owner, &deploy.repo, deploy.run)),
+        run: (
+            deploy.run,
+            links::run(&deploy.owner, &deploy.repo, deploy.run),
+        ),
     }
 }
 
@@ -320,7 +352,9 @@ pub(crate) fn images(text: &str) -> Vec<(String, String)> {
             format!("{}@{}", part("repository"), part("digest"))
         }
     };
-    map.into_iter().map(|(name, value)| (name, pinned(value))).collect()
+    map.into_iter()
+        .map(|(name, value)| (name, pinned(value)))
+        .collect()
 }
 
 fn history_lines(history: &[DeployRow], now: Timestamp) -> Vec<HistoryLine> {
@@ -334,7 +368,9 @@ fn history_lines(history: &[DeployRow], now: Timestamp) -> Vec<HistoryLine> {
         lasting: Lasting::new(deploy.started_at, deploy.finished_at, now),
         created: deploy.created_at.into(),
         live: deploy.live,
-        backwards: history.get(place + 1).is_some_and(|before| before.release > deploy.release),
+        backwards: history
+            .get(place + 1)
+            .is_some_and(|before| before.release > deploy.release),
         reason: deploy.reason.clone(),
         probes: deploy.requests_probed.zip(deploy.requests_failed),
     };

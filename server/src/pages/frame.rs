@@ -18,11 +18,7 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const ALL: [Notice; 3] = [
-        Self::Cancelled,
-        Self::AlreadyEnded,
-        Self::Rerun,
-    ];
+    const ALL: [Notice; 3] = [Self::Cancelled, Self::AlreadyEnded, Self::Rerun];
 
     /// Its word in an address.
     pub(crate) fn as_str(self) -> &'static str {

@@ -9,8 +9,8 @@ use super::ask::Ask;
 use super::frame::{Frame, Place};
 use super::log::{JobPath, Log, times};
 use super::moments::{Lasting, When};
-use super::words::{self, Family, Status};
 use super::why::Tail;
+use super::words::{self, Family, Status};
 use super::{assets, links};
 use crate::error::PageError;
 use crate::live::Topic;
@@ -85,14 +85,28 @@ struct Shown {
 pub(crate) async fn page(ask: Ask, path: JobPath) -> Result<Response, PageError> {
     let log = Log::find(&ask, path).await?;
     let (run, job) = (&log.run, &log.job);
-    let this = log.attempts.iter().find(|row| row.attempt == i64::from(log.attempt.0));
+    let this = log
+        .attempts
+        .iter()
+        .find(|row| row.attempt == i64::from(log.attempt.0));
     let is_newest = i64::from(log.attempt.0) == job.attempt;
-    let state = if is_newest { *job.state } else { this.map_or(*job.state, |row| *row.state) };
+    let state = if is_newest {
+        *job.state
+    } else {
+        this.map_or(*job.state, |row| *row.state)
+    };
     let status = words::of_state(state);
     let list = links::repo(&run.owner, &run.repo);
     let run_href = links::run(&run.owner, &run.repo, run.number);
-    let title = format!("{} · {} #{} · {}", status.word, run.repo, run.number, job.name);
-    let topics = [Topic::Job(JobId(job.id)), Topic::Log(JobId(job.id)), Topic::Run(RunId(run.id))];
+    let title = format!(
+        "{} · {} #{} · {}",
+        status.word, run.repo, run.number, job.name
+    );
+    let topics = [
+        Topic::Job(JobId(job.id)),
+        Topic::Log(JobId(job.id)),
+        Topic::Run(RunId(run.id)),
+    ];
     let f = ask
         .frame(Place::Overview, status.family, &title)
         .live(&topics.map(|topic| topic.to_string()))
@@ -113,12 +127,20 @@ pub(crate) async fn page(ask: Ask, path: JobPath) -> Result<Response, PageError>
         run_title: run.title.clone(),
         lasting: Lasting::new(started, ended, ask.now),
         started: started.map(When::from),
-        runner: this.map(|row| row.runner.clone()).or_else(|| job.runner.clone()),
-        reason: if is_newest { job.reason.clone() } else { this.and_then(|r| r.reason.clone()) },
+        runner: this
+            .map(|row| row.runner.clone())
+            .or_else(|| job.runner.clone()),
+        reason: if is_newest {
+            job.reason.clone()
+        } else {
+            this.and_then(|r| r.reason.clone())
+        },
         is_open: is_newest && !job.state.is_final(),
         stop: job.stop.clone().filter(|_| !job.state.is_final()),
         waiting: reasons.get(&JobId(job.id)).cloned(),
-        deploy: job.deploy.map(|number| links::deploy(&run.owner, &run.repo, number)),
+        deploy: job
+            .deploy
+            .map(|number| links::deploy(&run.owner, &run.repo, number)),
         attempts: attempts(&log),
         steps: steps(&log, &ask),
         log: shown(&log, &ask, status.family).await?,
@@ -145,7 +167,11 @@ fn attempts(log: &Log) -> Vec<AttemptLink> {
 fn steps(log: &Log, ask: &Ask) -> Vec<StepLink> {
     let attempt = log.attempt.to_string();
     let link = |row: &crate::store::views::jobs::StepRow| {
-        let first = log.index.steps.iter().find(|(_, step)| i64::from(*step) == row.position);
+        let first = log
+            .index
+            .steps
+            .iter()
+            .find(|(_, step)| i64::from(*step) == row.position);
         StepLink {
             status: words::of_state(*row.state),
             name: row.name.clone(),
@@ -161,7 +187,9 @@ fn steps(log: &Log, ask: &Ask) -> Vec<StepLink> {
 
 /// Which lines are shown: around the one asked for, else around the failure, else the end.
 async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError> {
-    let asked = ask.get("at").and_then(|at| at.split('-').next()?.parse::<u64>().ok());
+    let asked = ask
+        .get("at")
+        .and_then(|at| at.split('-').next()?.parse::<u64>().ok());
     let from = ask.number("from").and_then(|n| u64::try_from(n).ok());
     let failing = match (asked, from) {
         (None, None) if family == Family::Failed => Tail::read(log).await?.at,
@@ -175,18 +203,31 @@ async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError>
         (None, None) => end,
     };
     let last = (first + WINDOW - 1).min(lines);
-    let (attempt, wanted) = (log.attempt.to_string(), ask.get("times").unwrap_or_default());
+    let (attempt, wanted) = (
+        log.attempt.to_string(),
+        ask.get("times").unwrap_or_default(),
+    );
     let to = |from: u64| {
-        let pairs = [("attempt", &*attempt), ("times", wanted), ("from", &from.to_string())];
+        let pairs = [
+            ("attempt", &*attempt),
+            ("times", wanted),
+            ("from", &from.to_string()),
+        ];
         links::query(&base(log), &pairs)
     };
     let clock = |name, word: &str| {
         let pairs = [("attempt", &*attempt), ("times", word)];
         (name, links::query(&base(log), &pairs), wanted == word)
     };
-    let fragments = [("attempt", &*attempt), ("times", wanted), ("v", assets::version())];
+    let fragments = [
+        ("attempt", &*attempt),
+        ("times", wanted),
+        ("v", assets::version()),
+    ];
     Ok(Shown {
-        html: log.html((first, WINDOW), times(ask, log).await?, ask).await?,
+        html: log
+            .html((first, WINDOW), times(ask, log).await?, ask)
+            .await?,
         lines,
         first,
         last,
@@ -198,10 +239,17 @@ async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError>
         open_at: asked.is_none().then_some(failing).flatten(),
         pages: vec![
             ("First", (first > 1).then(|| to(1))),
-            ("Previous", (first > 1).then(|| to(first.saturating_sub(WINDOW).max(1)))),
+            (
+                "Previous",
+                (first > 1).then(|| to(first.saturating_sub(WINDOW).max(1))),
+            ),
             ("Next", (last < lines).then(|| to(last + 1))),
             ("Last", (last < lines).then(|| to(end))),
         ],
-        times: vec![clock("off", ""), clock("clock", "clock"), clock("since start", "since")],
+        times: vec![
+            clock("off", ""),
+            clock("clock", "clock"),
+            clock("since start", "since"),
+        ],
     })
 }

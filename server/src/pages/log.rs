@@ -2,11 +2,8 @@
 
 use std::fmt::Write as _;
 
-use axum::body::Body;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use futures_util::stream;
 use pipelines::ids::{Attempt, JobId, RepoId, RunId};
 use pipelines::limits::LOG_CHUNK_LINES;
 use pipelines::log::{Record, Voice, records};
@@ -47,7 +44,7 @@ pub(crate) struct Log {
     pub(crate) steps: Vec<StepRow>,
     pub(crate) attempts: Vec<jobs::AttemptRow>,
     pub(crate) index: std::sync::Arc<Index>,
-    objects: Objects,
+    pub(super) objects: Objects,
 }
 
 /// The place of a job in an address.
@@ -59,7 +56,8 @@ impl Log {
         let (owner, name, number, job) = path;
         let repo = ask.repo(&owner, &name).await?;
         let run = runs::find(ask.reader(), RepoId(repo.id), number).await?;
-        let run = run.ok_or_else(|| missing(format!("there is no run {number} of {owner}/{name}")))?;
+        let run =
+            run.ok_or_else(|| missing(format!("there is no run {number} of {owner}/{name}")))?;
         let found = jobs::find(ask.reader(), RunId(run.id), &job).await?;
         let found = found.ok_or_else(|| missing(format!("run {number} has no job {job}")))?;
         let attempt = ask.number("attempt").unwrap_or(found.attempt);
@@ -76,7 +74,9 @@ impl Log {
     ) -> Result<Self, PageError> {
         let id = JobId(job.id);
         let attempts = jobs::attempts(ask.reader(), id).await?;
-        let this = attempts.iter().find(|row| row.attempt == i64::from(attempt.0));
+        let this = attempts
+            .iter()
+            .find(|row| row.attempt == i64::from(attempt.0));
         if attempt.0 > 0 && this.is_none() {
             return Err(missing(format!("{} has no attempt {attempt}", job.name)));
         }
@@ -96,7 +96,10 @@ impl Log {
     /// The records of some lines, from line `first` on.
     pub(crate) async fn read(&self, first: u64, count: u64) -> Result<Vec<u8>, PageError> {
         let log = (JobId(self.job.id), self.attempt);
-        let read = self.objects.lines(log, self.index.clone(), first, count).await;
+        let read = self
+            .objects
+            .lines(log, self.index.clone(), first, count)
+            .await;
         Ok(read.map_err(anyhow::Error::from)?)
     }
 
@@ -114,17 +117,27 @@ impl Log {
             if let Ok(place) = steps.binary_search_by_key(&number, |(at, _)| *at) {
                 self.heading(number, steps[place].1, ask, &mut out);
             }
-            let max = if out.len() > WINDOW_SHOWN_MAX { LINE_SHORT_MAX } else { LINE_SHOWN_MAX };
+            let max = if out.len() > WINDOW_SHOWN_MAX {
+                LINE_SHORT_MAX
+            } else {
+                LINE_SHOWN_MAX
+            };
             line(number, &record, (times, max), &mut out);
         }
         Ok(out)
     }
 
     fn heading(&self, number: u64, step: u32, ask: &Ask, out: &mut String) {
-        let found = self.steps.iter().find(|row| row.position == i64::from(step));
+        let found = self
+            .steps
+            .iter()
+            .find(|row| row.position == i64::from(step));
         let Some(row) = found else {
             // Work without steps, and what comes before the first, needs no heading.
-            let _ = write!(out, "<h2 data-before=\"{number}\"><span>Seaworthy</span></h2>");
+            let _ = write!(
+                out,
+                "<h2 data-before=\"{number}\"><span>Seaworthy</span></h2>"
+            );
             return;
         };
         let lasting = Lasting::new(Some(row.started_at), row.finished_at, ask.now);
@@ -132,8 +145,7 @@ impl Log {
             out,
             "<h2 data-before=\"{number}\">{}{} <span>{}",
             words::of_state(*row.state).icon(),
-            askama::filters::escape(&row.name, askama::filters::Html)
-                .map_or_else(|_| String::new(), |safe| safe.to_string()),
+            words::escaped(&row.name),
             lasting.map_or_else(String::new, |lasting| lasting.to_string()),
         );
         if let Some(code) = row.exit_code.filter(|code| *code != 0) {
@@ -144,7 +156,12 @@ impl Log {
 
     /// The lines above which a heading stands.
     pub(crate) fn heads(&self) -> String {
-        let heads: Vec<_> = self.index.steps.iter().map(|(at, _)| at.to_string()).collect();
+        let heads: Vec<_> = self
+            .index
+            .steps
+            .iter()
+            .map(|(at, _)| at.to_string())
+            .collect();
         heads.join(",")
     }
 }
@@ -170,15 +187,28 @@ fn line(number: u64, record: &Record<'_>, (times, max): (Times, usize), out: &mu
         }
         Times::Since(start) => {
             let ms = (record.at_ms - start).max(0);
-            let _ = write!(out, "<time class=\"raw\">{}.{} s</time>", ms / 1000, ms / 100 % 10);
+            let _ = write!(
+                out,
+                "<time class=\"raw\">{}.{} s</time>",
+                ms / 1000,
+                ms / 100 % 10
+            );
         }
     }
     let shown = ansi::line(record.text, max, out);
     if shown.overwritten > 0 {
-        let _ = write!(out, " <span class=\"cut\">({} earlier states)</span>", shown.overwritten);
+        let _ = write!(
+            out,
+            " <span class=\"cut\">({} earlier states)</span>",
+            shown.overwritten
+        );
     }
     if shown.cut > 0 {
-        let _ = write!(out, " <span class=\"cut\">… {} bytes more, see raw</span>", shown.cut);
+        let _ = write!(
+            out,
+            " <span class=\"cut\">… {} bytes more, see raw</span>",
+            shown.cut
+        );
     }
     // The line end is for copying: blocks are joined by it.
     out.push_str("</div>\n");
@@ -187,8 +217,18 @@ fn line(number: u64, record: &Record<'_>, (times, max): (Times, usize), out: &mu
 /// Whether a line looks like the reason of a failure. A hint for the eye; nothing is decided by it.
 pub(crate) fn is_error(text: &[u8]) -> bool {
     const BEGINS: [&str; 12] = [
-        "error:", "error[", "Error:", "ERROR", "FAIL", "--- FAIL", "fatal:", "Traceback ",
-        "npm ERR!", "npm error", "##[error]", "AssertionError",
+        "error:",
+        "error[",
+        "Error:",
+        "ERROR",
+        "FAIL",
+        "--- FAIL",
+        "fatal:",
+        "Traceback ",
+        "npm ERR!",
+        "npm error",
+        "##[error]",
+        "AssertionError",
     ];
     let plain = ansi::plain(text, 400);
     let plain = plain.trim_start();
@@ -206,10 +246,16 @@ pub(crate) async fn lines(ask: Ask, path: JobPath) -> Result<Response, PageError
         Some(after) => after + 1,
         None => number("chunk").unwrap_or(0).saturating_mul(size) + 1,
     };
-    let html = log.html((first, size), times(&ask, &log).await?, &ask).await?;
+    let html = log
+        .html((first, size), times(&ask, &log).await?, &ask)
+        .await?;
     // A whole chunk of an attempt that ended never changes, as long as the program does not.
     let kept = log.ended && ask.get("v") == Some(assets::version());
-    let cache = if kept { "private, max-age=31536000, immutable" } else { "private, no-cache" };
+    let cache = if kept {
+        "private, max-age=31536000, immutable"
+    } else {
+        "private, no-cache"
+    };
     let headers = [
         ("cache-control", cache.to_owned()),
         ("x-lines", log.index.lines.to_string()),
@@ -231,124 +277,17 @@ pub(crate) async fn times(ask: &Ask, log: &Log) -> Result<Times, PageError> {
     })
 }
 
-/// Answers `GET …/log.txt`: what was printed, byte for byte, whole or a range of it.
-pub(crate) async fn raw(
-    ask: Ask,
-    path: JobPath,
-    headers: HeaderMap,
-) -> Result<Response, PageError> {
-    let log = Log::find(&ask, path).await?;
-    let total = log.index.text_bytes;
-    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let range = asked.and_then(|text| range(text, total));
-    if asked.is_some() && range.is_none() {
-        let all = [(header::CONTENT_RANGE, format!("bytes */{total}"))];
-        return Ok((StatusCode::RANGE_NOT_SATISFIABLE, all).into_response());
-    }
-    let (first, last) = range.unwrap_or((0, total.saturating_sub(1)));
-    let length = if total == 0 { 0 } else { last - first + 1 };
-    let mut answer = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-    ]
-    .into_iter()
-    .collect::<HeaderMapBuilder>();
-    let status = if range.is_some() {
-        answer.add(header::CONTENT_RANGE, format!("bytes {first}-{last}/{total}"));
-        StatusCode::PARTIAL_CONTENT
-    } else {
-        StatusCode::OK
-    };
-    Ok((status, answer.0, Body::from_stream(text(log, first, length))).into_response())
-}
-
-#[derive(Default)]
-struct HeaderMapBuilder(HeaderMap);
-
-impl HeaderMapBuilder {
-    fn add(&mut self, name: header::HeaderName, value: String) {
-        // Digits and words of ours are always a header value.
-        if let Ok(value) = value.parse() {
-            self.0.insert(name, value);
-        }
-    }
-}
-
-impl FromIterator<(header::HeaderName, String)> for HeaderMapBuilder {
-    fn from_iter<I: IntoIterator<Item = (header::HeaderName, String)>>(pairs: I) -> Self {
-        let mut map = Self::default();
-        pairs.into_iter().for_each(|(name, value)| map.add(name, value));
-        map
-    }
-}
-
-/// One range of bytes: first and last, both within. More than one is not served.
-fn range(text: &str, total: u64) -> Option<(u64, u64)> {
-    let (start, end) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let last = total.checked_sub(1)?;
-    let (first, end) = match (start, end) {
-        ("", suffix) => (total.saturating_sub(suffix.parse().ok()?), last),
-        (start, "") => (start.parse().ok()?, last),
-        (start, end) => (start.parse().ok()?, end.parse::<u64>().ok()?.min(last)),
-    };
-    (first <= end && first <= last).then_some((first, end))
-}
-
-/// The texts of the lines from a byte on, a chunk of lines at a time: memory stays flat.
-fn text(
-    log: Log,
-    first: u64,
-    length: u64,
-) -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> {
-    let (line, start) = log.objects.line_of_text(&log.index, first);
-    let begin = (log, line, first - start, length);
-    stream::try_unfold(begin, |(log, line, skip, left)| async move {
-        if left == 0 || line > log.index.lines {
-            return Ok(None);
-        }
-        let size = LOG_CHUNK_LINES as u64;
-        let id = (JobId(log.job.id), log.attempt);
-        let bytes = log.objects.lines(id, log.index.clone(), line, size).await?;
-        let mut texts = Vec::with_capacity(bytes.len());
-        for record in records(&bytes) {
-            texts.extend_from_slice(record.text);
-            texts.push(b'\n');
-        }
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(texts.len());
-        texts.drain(..skip);
-        texts.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        let left = left - texts.len() as u64;
-        Ok(Some((texts, (log, line + size, 0, left))))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_within_the_log_or_refused() {
-        let table = [
-            ("bytes=0-", Some((0, 99))),
-            ("bytes=90-200", Some((90, 99))),
-            ("bytes=-10", Some((90, 99))),
-            ("bytes=5-5", Some((5, 5))),
-            ("bytes=100-", None),
-            ("bytes=9-5", None),
-            ("bytes=1-2,5-6", None),
-            ("lines=1-2", None),
-        ];
-        for (text, wanted) in table {
-            assert_eq!(range(text, 100), wanted, "{text}");
-        }
-        assert_eq!(range("bytes=0-", 0), None);
-    }
-
-    #[test]
     fn reasons_of_failures_are_seen_through_colours() {
-        for text in ["\x1b[1;31merror\x1b[0m: x", "  --- FAIL: TestX", "thread 'a' panicked at b"] {
+        for text in [
+            "\x1b[1;31merror\x1b[0m: x",
+            "  --- FAIL: TestX",
+            "thread 'a' panicked at b",
+        ] {
             assert!(is_error(text.as_bytes()), "{text}");
         }
         assert!(is_error(b"\x1b[1merror[E0308]\x1b[0m: mismatched"));

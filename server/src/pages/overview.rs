@@ -102,7 +102,10 @@ pub(crate) async fn page(ask: Ask) -> Result<Response, PageError> {
         broken,
         open,
         queued: jobs::queue_length(ask.reader()).await?,
-        recent: recent.iter().map(|row| RunLine::new(row, ask.now)).collect(),
+        recent: recent
+            .iter()
+            .map(|row| RunLine::new(row, ask.now))
+            .collect(),
         repos,
     })
 }
@@ -114,14 +117,21 @@ fn headline(needs: usize, broken: usize, open: usize) -> (Status, String) {
         n => format!("{n} default branches are broken"),
     };
     let looks = match needs {
-        1 => "1 rollout needs you".to_owned(),
-        n => format!("{n} rollouts need you"),
+        1 => "1 rollout is late or failed".to_owned(),
+        n => format!("{n} rollouts are late or failed"),
     };
     match (needs, broken, open) {
         (0, 0, 0) => (words::of_state(State::Passed), "everything is well".into()),
         (0, 0, n) => {
-            let runs = if n == 1 { "1 run".into() } else { format!("{n} runs") };
-            (words::of_state(State::Running), format!("{runs}, nothing is broken"))
+            let runs = if n == 1 {
+                "1 run".into()
+            } else {
+                format!("{n} runs")
+            };
+            (
+                words::of_state(State::Running),
+                format!("{runs}, nothing is broken"),
+            )
         }
         (0, _, _) => (words::of_state(State::Failed), branches),
         (_, 0, _) => (words::LATE_OR_FAILED, looks),
@@ -150,7 +160,11 @@ async fn needs(ask: &Ask) -> Result<Vec<Need>, PageError> {
     let mut newest = BTreeMap::new();
     for deploy in deploys::current(ask.reader(), None, 500).await? {
         // Ordered by id: the newest of each environment stays.
-        let place = (deploy.owner.clone(), deploy.repo.clone(), deploy.environment.clone());
+        let place = (
+            deploy.owner.clone(),
+            deploy.repo.clone(),
+            deploy.environment.clone(),
+        );
         newest.insert(place, deploy);
     }
     let mut needs = Vec::new();
@@ -208,7 +222,9 @@ fn of_branch(decided: &[RunRow], ask: &Ask) -> Vec<Broken> {
         if *row.state == State::Passed {
             continue;
         }
-        let earlier = decided[place + 1..].iter().filter(|run| run.pipeline == row.pipeline);
+        let earlier = decided[place + 1..]
+            .iter()
+            .filter(|run| run.pipeline == row.pipeline);
         let first = earlier.take_while(|run| *run.state != State::Passed).last();
         broken.push(Broken {
             run: RunLine::new(row, ask.now),
@@ -241,7 +257,11 @@ async fn welcome(ask: &Ask) -> Result<Response, PageError> {
     let progress = overview::progress(ask.reader()).await?;
     let heard = progress.last_delivery.map(|at| {
         let event = progress.last_event.clone().unwrap_or_default();
-        (When::from(at), event, progress.last_outcome.clone().unwrap_or_default())
+        (
+            When::from(at),
+            event,
+            progress.last_outcome.clone().unwrap_or_default(),
+        )
     });
     let app_connected = ask.app.github.is_some();
     let ticks = [

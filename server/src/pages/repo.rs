@@ -89,9 +89,16 @@ impl Filter {
 
     /// Each filter in words, with the address of the list without it.
     fn chips(&self, list: &str) -> Vec<(String, String)> {
-        let set = self.pairs().into_iter().filter(|(_, value)| !value.is_empty());
+        let set = self
+            .pairs()
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty());
         let chip = |(name, value): (&'static str, &str)| {
-            let rest: Vec<_> = self.pairs().into_iter().filter(|(n, _)| *n != name).collect();
+            let rest: Vec<_> = self
+                .pairs()
+                .into_iter()
+                .filter(|(n, _)| *n != name)
+                .collect();
             (format!("{name}: {value}"), links::query(list, &rest))
         };
         set.map(chip).collect()
@@ -110,7 +117,10 @@ pub(crate) async fn page(
     let mut rows = runs::of_repo(ask.reader(), id, &filter.rows(), ROWS + 1).await?;
     let more = rows.len() > usize::try_from(ROWS).unwrap_or(usize::MAX);
     rows.truncate(usize::try_from(ROWS).unwrap_or(usize::MAX));
-    let last = rows.last().map(|row| row.number.to_string()).unwrap_or_default();
+    let last = rows
+        .last()
+        .map(|row| row.number.to_string())
+        .unwrap_or_default();
     let decided = runs::decided_on_branch(ask.reader(), id, &repo.default_branch, SPARK).await?;
     let status = decided.first().map(|run| words::of_state(*run.state));
     let word = status.map_or("No runs", |status| status.word);
@@ -118,12 +128,22 @@ pub(crate) async fn page(
     let family = status.map_or(words::Family::Neutral, |status| status.family);
     let event = |word| (word, words::of_event(word), filter.event == word);
     let state = |state: State| {
-        (state.as_str(), words::of_state(state).word, filter.state == state.as_str())
+        (
+            state.as_str(),
+            words::of_state(state).word,
+            filter.state == state.as_str(),
+        )
     };
     let page = Repo {
-        f: ask.frame(Place::Overview, family, &title).live(&[Topic::Repo(id).to_string()]),
+        f: ask
+            .frame(Place::Overview, family, &title)
+            .live(&[Topic::Repo(id).to_string()]),
         status,
-        spark: decided.iter().rev().map(|row| RunLine::new(row, ask.now)).collect(),
+        spark: decided
+            .iter()
+            .rev()
+            .map(|row| RunLine::new(row, ask.now))
+            .collect(),
         runs: rows.iter().map(|row| RunLine::new(row, ask.now)).collect(),
         chips: filter.chips(&list),
         older: more.then(|| filter.address(&list, &last)),

@@ -61,6 +61,13 @@ struct Why {
     tail: Tail,
 }
 
+impl Why {
+    /// An exit code in the heading says it already; a limit, or a fault of ours, must be told.
+    fn needs_reason(&self) -> bool {
+        !matches!(self.step, Some((_, Some(_))))
+    }
+}
+
 /// Jobs with one thing in common.
 struct Group {
     name: &'static str,
@@ -112,7 +119,10 @@ pub(crate) async fn page(
     let f = ask
         .frame(Place::Overview, line.status.family, &title)
         .live(&[Topic::Run(run_id).to_string()])
-        .under(&[("Overview", "/".into()), (&line.repo, line.repo_href.clone())]);
+        .under(&[
+            ("Overview", "/".into()),
+            (&line.repo, line.repo_href.clone()),
+        ]);
     let problems: Vec<Problem> = serde_json::from_str(&detail.problems).unwrap_or_default();
     let is_failed = line.status.family == Family::Failed;
     let other = |number: i64| (number, links::run(&row.owner, &row.repo, number));
@@ -124,7 +134,11 @@ pub(crate) async fn page(
         rerun_of: detail.rerun_of.map(other),
         rerun_as: detail.rerun_as.map(other),
         is_open: !row.state.is_final(),
-        why: if is_failed { why(&ask, &row, &rows).await? } else { Vec::new() },
+        why: if is_failed {
+            why(&ask, &row, &rows).await?
+        } else {
+            Vec::new()
+        },
         groups: groups(&ask, &row, id, &rows).await?,
         outputs: outputs(&rows),
         problems: problems.len(),
@@ -144,14 +158,19 @@ async fn why(ask: &Ask, run: &RunRow, rows: &[JobRow]) -> Result<Vec<Why>, PageE
     for row in failed.into_iter().take(WHY_MAX) {
         let attempt = Attempt(u32::try_from(row.attempt).unwrap_or(0));
         let log = Log::open(ask, run.clone(), row.clone(), attempt).await?;
-        let step = log.steps.iter().find(|s| words::of_state(*s.state).family == Family::Failed);
+        let step = log
+            .steps
+            .iter()
+            .find(|s| words::of_state(*s.state).family == Family::Failed);
         all.push(Why {
             status: words::of_state(*row.state),
             job: row.name.clone(),
             href: links::job(&run.owner, &run.repo, run.number, &row.name),
             reason: row.reason.clone(),
             step: step.map(|step| (step.name.clone(), step.exit_code)),
-            deploy: row.deploy.map(|number| links::deploy(&run.owner, &run.repo, number)),
+            deploy: row
+                .deploy
+                .map(|number| links::deploy(&run.owner, &run.repo, number)),
             tail: Tail::read(&log).await?,
         });
     }
@@ -196,7 +215,10 @@ fn said(row: &JobRow) -> Option<String> {
             let needs = needs(row);
             (!needs.is_empty()).then(|| format!("waits for {needs}"))
         }
-        State::Running => row.stop.as_ref().map(|stop| format!("asked to stop: {stop}")),
+        State::Running => row
+            .stop
+            .as_ref()
+            .map(|stop| format!("asked to stop: {stop}")),
         State::Queued
         | State::Passed
         | State::Failed
@@ -249,7 +271,9 @@ fn job_line(
         },
         needs: needs(row),
         environment: row.environment.clone().map(|environment| {
-            let href = row.deploy.map(|number| links::deploy(&run.owner, &run.repo, number));
+            let href = row
+                .deploy
+                .map(|number| links::deploy(&run.owner, &run.repo, number));
             (environment, href)
         }),
         attempt: row.attempt,
@@ -265,7 +289,10 @@ fn outputs(rows: &[JobRow]) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     for row in rows {
         let made: BTreeMap<String, String> = serde_json::from_str(&row.outputs).unwrap_or_default();
-        all.extend(made.into_iter().map(|(name, value)| (row.name.clone(), name, value)));
+        all.extend(
+            made.into_iter()
+                .map(|(name, value)| (row.name.clone(), name, value)),
+        );
     }
     all
 }
@@ -314,7 +341,9 @@ fn event_words(row: &runs::EventRow) -> Option<String> {
     let text = |name: &str| detail.get(name).and_then(serde_json::Value::as_str);
     let state = text("state").and_then(|word| word.parse::<State>().ok());
     let state = state.map(|state| words::of_state(state).lower());
-    let reason = text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
+    let reason = text("reason")
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
     match row.kind.as_str() {
         "run.created" => Some("Run created".into()),
         "run.state" => Some(format!("Run {}{reason}", state?)),

@@ -71,7 +71,10 @@ pub(crate) async fn page(ask: Ask) -> Result<Response, PageError> {
     let rows = admin::runners(ask.reader(), ROWS_MAX).await?;
     let running = jobs::running(ask.reader(), 1000).await?;
     let runners: Vec<_> = rows.iter().map(|row| line(row, &running, &ask)).collect();
-    let connected = runners.iter().filter(|r| r.status == words::CONNECTED).count();
+    let connected = runners
+        .iter()
+        .filter(|r| r.status == words::CONNECTED)
+        .count();
     let (status, headline) = match (rows.len(), connected) {
         (0, _) => (words::NEVER_HEARD, "no runner yet".to_owned()),
         (_, 0) => (words::NOT_HEARD, "no runner is connected".to_owned()),
@@ -136,7 +139,10 @@ pub(crate) async fn queue(ask: Ask) -> Result<Response, PageError> {
         run: format!("{}/{} #{}", row.owner, row.repo, row.number),
         run_href: links::run(&row.owner, &row.repo, row.number),
         title: row.title.clone(),
-        reason: reasons.get(&JobId(row.id)).cloned().unwrap_or_else(|| "waits its turn".into()),
+        reason: reasons
+            .get(&JobId(row.id))
+            .cloned()
+            .unwrap_or_else(|| "waits its turn".into()),
         former: row.reason.clone(),
         kind: row.kind.clone(),
         environment: row.environment.clone(),
@@ -145,8 +151,14 @@ pub(crate) async fn queue(ask: Ask) -> Result<Response, PageError> {
     };
     let (status, headline) = match total {
         0 => (words::DONE, "nothing waits".to_owned()),
-        1 => (words::of_state(pipelines::job::State::Queued), "1 job".to_owned()),
-        n => (words::of_state(pipelines::job::State::Queued), format!("{n} jobs")),
+        1 => (
+            words::of_state(pipelines::job::State::Queued),
+            "1 job".to_owned(),
+        ),
+        n => (
+            words::of_state(pipelines::job::State::Queued),
+            format!("{n} jobs"),
+        ),
     };
     let title = format!("{headline} · Queue");
     let f = ask.frame(Place::Queue, Family::Neutral, &title);

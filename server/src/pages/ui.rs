@@ -46,14 +46,22 @@ pub(crate) async fn page(ask: Ask) -> Result<Response, PageError> {
     let sample = |codes: std::ops::RangeInclusive<u8>| {
         let line = |code: u8| {
             let mut html = String::new();
-            ansi::line(format!("\x1b[{code}m colour {code} ").as_bytes(), 100, &mut html);
+            ansi::line(
+                format!("\x1b[{code}m colour {code} ").as_bytes(),
+                100,
+                &mut html,
+            );
             html
         };
         codes.map(line).collect::<Vec<_>>()
     };
     ask.show(&Ui {
         f: ask.frame(Place::Admin, Family::Neutral, "Components"),
-        statuses: State::ALL.map(words::of_state).into_iter().chain(others).collect(),
+        statuses: State::ALL
+            .map(words::of_state)
+            .into_iter()
+            .chain(others)
+            .collect(),
         pods: pods.map(words::of_pod).to_vec(),
         colours: vec![
             ("Colours", sample(30..=37)),

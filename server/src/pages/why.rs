@@ -42,18 +42,31 @@ impl Tail {
         let said = |record: &Record<'_>| {
             record.voice != Voice::Note && step.is_none_or(|step| record.step == step)
         };
-        let all: Vec<_> = (first..).zip(records(&bytes)).filter(|(_, r)| said(r)).collect();
-        let mark = all.iter().rev().take(200).filter(|(_, r)| is_error(r.text)).last();
+        let all: Vec<_> = (first..)
+            .zip(records(&bytes))
+            .filter(|(_, r)| said(r))
+            .collect();
+        let recent = &all[all.len().saturating_sub(200)..];
+        let mark = recent.iter().find(|(_, record)| is_error(record.text));
         let at = mark.or(all.last()).map(|(number, _)| *number);
         // The first reason is shown, and the lines after it; without one, the very end.
-        let place = all.iter().position(|(number, _)| Some(*number) == at).unwrap_or(0);
+        let place = all
+            .iter()
+            .position(|(number, _)| Some(*number) == at)
+            .unwrap_or(0);
         let start = place.saturating_sub(2).min(all.len());
-        let start = if mark.is_some() { start } else { all.len().saturating_sub(LINES_MAX) };
+        let start = if mark.is_some() {
+            start
+        } else {
+            all.len().saturating_sub(LINES_MAX)
+        };
         let shown = all[start..].iter().take(LINES_MAX);
         let run = &log.run;
         Ok(Self {
             href: links::job(&run.owner, &run.repo, run.number, &log.job.name),
-            lines: shown.map(|(number, record)| tail_line(*number, record)).collect(),
+            lines: shown
+                .map(|(number, record)| tail_line(*number, record))
+                .collect(),
             at,
         })
     }

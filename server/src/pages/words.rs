@@ -23,15 +23,6 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// All of them.
-    pub(crate) const ALL: [Family; 5] = [
-        Self::Passed,
-        Self::Failed,
-        Self::Active,
-        Self::Attention,
-        Self::Neutral,
-    ];
-
     /// The name of its colour token.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -196,6 +187,39 @@ impl fmt::Display for Icon {
 }
 impl HtmlSafe for Icon {}
 
+/// Text made safe to stand in HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    askama::filters::escape(text, askama::filters::Html)
+        .map_or_else(|_| String::new(), |safe| safe.to_string())
+}
+
+/// A sentence of ours: what stands between backticks is code.
+pub(crate) fn prose(text: &str) -> Prose<'_> {
+    Prose(text)
+}
+
+/// See [`prose`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prose<'a>(&'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<&str> = self.0.split('`').collect();
+        let last = parts.len() - 1;
+        for (place, part) in parts.into_iter().enumerate() {
+            let safe = escaped(part);
+            match place % 2 {
+                // A backtick without its partner is a backtick.
+                1 if place == last => write!(f, "`{safe}")?,
+                1 => write!(f, "<code>{safe}</code>")?,
+                _ => f.write_str(&safe)?,
+            }
+        }
+        Ok(())
+    }
+}
+impl HtmlSafe for Prose<'_> {}
+
 struct Svg(&'static str);
 
 impl fmt::Display for Svg {
@@ -232,6 +256,17 @@ mod tests {
             let filled = symbol.contains("fill=\"currentColor\"");
             assert_eq!(filled, status.family == Family::Failed, "{}", status.word);
         }
+    }
+
+    #[test]
+    fn prose_marks_code_and_escapes_everything() {
+        let said = |text| prose(text).to_string();
+        assert_eq!(
+            said("needs `<b>`, which failed"),
+            "needs <code>&#60;b&#62;</code>, which failed"
+        );
+        assert_eq!(said("one ` & two"), "one ` &#38; two");
+        assert_eq!(said(""), "");
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/repos/{owner}/{repo}/runs/{number}/cancel", post(cancel))
         .route("/repos/{owner}/{repo}/runs/{number}/rerun", post(rerun))
-        .route("/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel", post(cancel_job))
+        .route(
+            "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel",
+            post(cancel_job),
+        )
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,7 +90,9 @@ async fn rerun(
 ) -> Result<Response, PageError> {
     viewer.check(&form.csrf)?;
     let run = find(&app, &owner, &repo, number).await?;
-    let made = intake::rerun(&app, RunId(run.id)).await.map_err(not_started)?;
+    let made = intake::rerun(&app, RunId(run.id))
+        .await
+        .map_err(not_started)?;
     let mut tx = app.store.begin().await?;
     let subject = format!("{owner}/{repo} run {number}");
     let entry = (viewer.user.as_str(), "run.rerun", subject.as_str());
@@ -99,9 +104,11 @@ async fn rerun(
 fn not_started(error: StartError) -> PageError {
     let failure = match error {
         StartError::NotFound(_) => Failure::not_found(error.to_string()),
-        StartError::Refused(sentence) => {
-            Failure::refused(StatusCode::CONFLICT, sentence, "the run is as it was before")
-        }
+        StartError::Refused(sentence) => Failure::refused(
+            StatusCode::CONFLICT,
+            sentence,
+            "the run is as it was before",
+        ),
         StartError::GitHub(error) => Failure::refused(
             StatusCode::BAD_GATEWAY,
             format!("GitHub did not give the pipeline file: {error}"),
@@ -113,13 +120,22 @@ fn not_started(error: StartError) -> PageError {
 }
 
 async fn find(app: &App, owner: &str, name: &str, number: i64) -> Result<RunRow, PageError> {
-    let missing = || PageError(Failure::not_found(format!("there is no run {number} of {owner}/{name}")));
-    let repo = runs::find_repo(app.store.reader(), owner, name).await?.ok_or_else(missing)?;
+    let missing = || {
+        PageError(Failure::not_found(format!(
+            "there is no run {number} of {owner}/{name}"
+        )))
+    };
+    let repo = runs::find_repo(app.store.reader(), owner, name)
+        .await?
+        .ok_or_else(missing)?;
     let run = runs::find(app.store.reader(), RepoId(repo.id), number).await?;
     run.ok_or_else(missing)
 }
 
 fn to_run(run: &RunRow, number: i64, notice: Notice) -> Response {
     let (owner, repo, notice) = (&run.owner, &run.repo, notice.as_str());
-    Redirect::to(&format!("/repos/{owner}/{repo}/runs/{number}?notice={notice}")).into_response()
+    Redirect::to(&format!(
+        "/repos/{owner}/{repo}/runs/{number}?notice={notice}"
+    ))
+    .into_response()
 }

@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::session::Viewer;
@@ -39,7 +39,12 @@ struct Wanted {
 }
 
 async fn listen(State(app): State<App>, _viewer: Viewer, Query(wanted): Query<Wanted>) -> Response {
-    let topics = wanted.topics.split(',').take(TOPICS_MAX).map(str::to_owned).collect();
+    let topics = wanted
+        .topics
+        .split(',')
+        .take(TOPICS_MAX)
+        .map(str::to_owned)
+        .collect();
     // Subscribed before the answer begins: what changes from here on is told.
     let listener = Listener {
         receiver: app.live.subscribe(),
@@ -49,7 +54,9 @@ async fn listen(State(app): State<App>, _viewer: Viewer, Query(wanted): Query<Wa
     };
     let draining = app.draining.clone();
     let hello = stream::once(async { Ok(Event::default().retry(RETRY).event("beat").data("0")) });
-    let events = hello.chain(listener.events()).take_until(draining.cancelled_owned());
+    let events = hello
+        .chain(listener.events())
+        .take_until(draining.cancelled_owned());
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
         // Asks nginx not to collect the stream before it passes it on.

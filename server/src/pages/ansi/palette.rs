@@ -25,9 +25,13 @@ const SIXTEEN: [[u8; 3]; 16] = [
 pub(super) fn nearest(colour: [u8; 3]) -> u8 {
     let distance = |other: &[u8; 3]| -> i32 {
         let parts = colour.iter().zip(other);
-        parts.map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2)).sum()
+        parts
+            .map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2))
+            .sum()
     };
-    let best = (0_u8..).zip(&SIXTEEN).min_by_key(|(_, other)| distance(other));
+    let best = (0_u8..)
+        .zip(&SIXTEEN)
+        .min_by_key(|(_, other)| distance(other));
     best.map_or(7, |(index, _)| index)
 }
 

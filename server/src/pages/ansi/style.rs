@@ -29,7 +29,11 @@ impl Style {
             match code {
                 38 | 48 => {
                     let colour = extended(&mut codes);
-                    let place = if code == 38 { &mut self.fore } else { &mut self.back };
+                    let place = if code == 38 {
+                        &mut self.fore
+                    } else {
+                        &mut self.back
+                    };
                     *place = colour.or(*place);
                 }
                 // The colour of an underline is read so that its numbers are not taken for codes.

@@ -14,7 +14,10 @@ fn colours_become_classes() {
         ("\x1b[1;92mok", "<span class=\"f10 sb\">ok</span>"),
         ("\x1b[1mb\x1b[22mn", "<span class=\"sb\">b</span>n"),
         ("\x1b[38;5;196mx", "<span class=\"f9\">x</span>"),
-        ("\x1b[38;2;0;0;230mx\x1b[39my", "<span class=\"f4\">x</span>y"),
+        (
+            "\x1b[38;2;0;0;230mx\x1b[39my",
+            "<span class=\"f4\">x</span>y",
+        ),
         ("\x1b[48;5;2mx", "<span class=\"b2\">x</span>"),
         ("\x1b[7;31mx", "<span class=\"sr7\">x</span>"),
         ("\x1b[mx", "x"),
@@ -87,10 +90,7 @@ fn spans_and_links_are_always_closed() {
 
 #[test]
 fn marks_that_turn_the_reading_order_are_shown() {
-    assert_eq!(
-        html("a\u{202e}b"),
-        "a<span class=\"ctl\">U+202E</span>b"
-    );
+    assert_eq!(html("a\u{202e}b"), "a<span class=\"ctl\">U+202E</span>b");
     assert_eq!(plain("a\u{202e}b".as_bytes(), 9), "ab");
 }
 

@@ -62,11 +62,13 @@ pub(crate) async fn find(
     repo: RepoId,
     number: i64,
 ) -> sqlx::Result<Option<DeployRow>> {
-    sqlx::query_as(deploy_row!("where deploys.repo_id = ?1 and deploys.number = ?2"))
-        .bind(repo.0)
-        .bind(number)
-        .fetch_optional(reader)
-        .await
+    sqlx::query_as(deploy_row!(
+        "where deploys.repo_id = ?1 and deploys.number = ?2"
+    ))
+    .bind(repo.0)
+    .bind(number)
+    .fetch_optional(reader)
+    .await
 }
 
 /// Deploys to an environment, newest first, from the cursor on.

@@ -41,10 +41,12 @@ macro_rules! job_row {
 /// The jobs of a run, in the plan's order.
 pub(crate) async fn of_run(reader: &Reader, run: RunId) -> sqlx::Result<Vec<JobRow>> {
     // The limit is that of a plan.
-    sqlx::query_as(job_row!("where jobs.run_id = ?1 order by jobs.position limit 500"))
-        .bind(run.0)
-        .fetch_all(reader)
-        .await
+    sqlx::query_as(job_row!(
+        "where jobs.run_id = ?1 order by jobs.position limit 500"
+    ))
+    .bind(run.0)
+    .fetch_all(reader)
+    .await
 }
 
 /// The job of that name.
