@@ -341,6 +341,11 @@ async fn an_action_needs_the_sessions_own_mark_and_says_what_came_of_it() {
             .unwrap()
             .ends_with("already-ended")
     );
-    assert!(!site.page("/?notice=%3Cb%3E").await.contains("class=\"notice\""));
+    assert!(
+        !site
+            .page("/?notice=%3Cb%3E")
+            .await
+            .contains("class=\"notice\"")
+    );
     drop(site.app);
 }
