@@ -98,6 +98,15 @@ impl Place {
             .parse()
             .ok()?;
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        if line.is_empty() {
+            // For a moment while its program is loaded, and for good once it has ended.
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let ended = stat
+                .rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('Z'));
+            return (!ended).then_some(pid);
+        }
         let ours = self.dir.to_string_lossy().into_owned();
         String::from_utf8_lossy(&line)
             .contains(&ours)
