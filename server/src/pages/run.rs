@@ -269,7 +269,12 @@ fn job_line(
             "deploy" => "deploy",
             _ => "",
         },
-        needs: needs(row),
+        // A waiting or skipped job says so in its reason.
+        needs: if row.started_at.is_some() {
+            needs(row)
+        } else {
+            String::new()
+        },
         environment: row.environment.clone().map(|environment| {
             let href = row
                 .deploy
