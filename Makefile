@@ -35,10 +35,10 @@ check: toolchain ## formatting and lints, as the continuous integration asks for
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if command -v shellcheck >/dev/null; then set -x; \
-	shellcheck -x .ci/run dev/lib.sh dev/docker dev/cluster dev/browser dev/up dev/down dev/toolchain dev/screenshots; fi
+	shellcheck -x .ci/run dev/lib.sh dev/docker dev/cluster dev/browser dev/up dev/down dev/toolchain; fi
 
 screenshots: ## pictures of the running demo's pages, into target/screenshots
-	@dev/screenshots
+	@browser=$$(dev/browser); SEAWORTHY_TEST_BROWSER=$$browser target/debug/demo screenshots
 
 bench: build ## measure latency, throughput and memory of a real server
 	target/debug/seaworthy bench
