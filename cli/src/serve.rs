@@ -1,7 +1,8 @@
 //! `seaworthy serve`, with a runner in the same process if asked.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use pipelines::names::EnvironmentName;
@@ -78,42 +79,51 @@ fn refuse(error: &dyn std::fmt::Display, exit: Exit) -> Exit {
 
 /// A runner that talks to this very server as any other would.
 async fn embedded(
-    at: SocketAddr,
+    mut at: SocketAddr,
     data: &Path,
     environments: Vec<EnvironmentName>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let url = format!("http://127.0.0.1:{}", at.port()).parse()?;
+    if at.ip().is_unspecified() {
+        at.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
     let state = data.join("runner");
     let token = token(data, &state).await?;
-    let mut config = RunnerConfig::new(url, token, state);
+    let mut config = RunnerConfig::new(format!("http://{at}").parse()?, token, state);
     config.environments = environments;
     runner::work::run(config, stop).await
 }
 
 /// The embedded runner's token: made once and kept beside its state, readable by its owner alone.
 async fn token(data: &Path, state: &Path) -> anyhow::Result<SecretString> {
-    let file: PathBuf = state.join("token");
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        return Ok(text.trim().to_owned().into());
+    let file = state.join("token");
+    match std::fs::read_to_string(&file) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned().into()),
+        Ok(_) | Err(_) => {}
     }
     std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
-    let name = format!("embedded-{}", std::process::id());
+    // A name of its own each time: a start that was killed before it kept its token has used one up.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let name = format!("embedded-{}", since.as_millis());
     let token = server::admin::runner_add(data, &name).await?;
     write_private(&file, token.expose_secret())
         .with_context(|| format!("cannot write {}", file.display()))?;
     Ok(token)
 }
 
+/// Writes beside the file and moves into place, so that it is never half there.
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
+    let new = file.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
-    options
+    let mut handle = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(file)?
-        .write_all(text.as_bytes())
+        .open(&new)?;
+    handle.write_all(text.as_bytes())?;
+    handle.sync_all()?;
+    std::fs::rename(&new, file)
 }

@@ -65,7 +65,7 @@ pub enum OpenError {
     Locked(PathBuf),
     /// The files are not what they should be.
     #[error(
-        "the database {path} is damaged: {what}; restore a backup (seaworthy restore), nothing was changed"
+        "the database {path} is damaged: {what}; put back a copy of the data directory; nothing was changed"
     )]
     Damaged {
         /// The file.
@@ -75,7 +75,7 @@ pub enum OpenError {
     },
     /// Made by a newer program.
     #[error(
-        "the database {0} was made by a newer seaworthy: use that version, or restore a backup"
+        "the database {0} was made by a newer seaworthy: use that version, or put back a copy of the data directory"
     )]
     Newer(PathBuf),
     /// Not there, or not yet of this version.
@@ -117,7 +117,7 @@ impl Store {
         if existed && std::fs::metadata(&path).map_err(io(&path))?.len() == 0 {
             return Err(OpenError::Damaged {
                 path,
-                what: "it is empty".into(),
+                what: "it is empty (if this directory was never used, delete the file)".into(),
             });
         }
         let options = options(&path).create_if_missing(!existed);
