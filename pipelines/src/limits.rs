@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// Largest webhook body, in bytes: GitHub's own cap is 25 MB.
 pub const WEBHOOK_BYTES_MAX: usize = 25 * 1024 * 1024;
+/// A webhook body up to this many bytes is small: nearly all are.
+pub const WEBHOOK_SMALL_BYTES_MAX: usize = 256 * 1024;
+/// Most webhook bodies read at once: anybody can begin one, and only its end shows who has sent it.
+pub const WEBHOOK_READERS: usize = 512;
+/// Most webhook bodies read at once that are not small.
+pub const WEBHOOK_LARGE_READERS: usize = 16;
 /// Largest pipeline file, in bytes.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most pipeline files read from `.seaworthy/` at one commit.

@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::store::Store;
+use crate::web::webhook::Readers;
 
 /// Cheap to clone; all parts are shared.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct App {
     pub wake: Arc<Wake>,
     /// What is counted.
     pub metrics: Metrics,
+    /// How many webhooks are read at once.
+    pub(crate) readers: Arc<Readers>,
     /// Cancelled once the server begins to stop: waiting calls answer, nothing new is handed out.
     pub draining: CancellationToken,
 }
@@ -75,6 +78,7 @@ impl App {
             github,
             wake: Arc::default(),
             metrics: Metrics::default(),
+            readers: Arc::default(),
             draining: CancellationToken::new(),
         })
     }

@@ -10,12 +10,15 @@ use aws_lc_rs::{digest, hmac};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::StreamExt;
-use pipelines::limits::WEBHOOK_BYTES_MAX;
+use pipelines::limits::{
+    WEBHOOK_BYTES_MAX, WEBHOOK_LARGE_READERS, WEBHOOK_READERS, WEBHOOK_SMALL_BYTES_MAX,
+};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::app::App;
 use crate::error::{ApiError, Failure};
@@ -23,11 +26,37 @@ use crate::store::deliveries::{self, NewDelivery, Stored};
 
 /// A slow body is cut off: GitHub sends within seconds or not at all.
 const BODY_MAX: Duration = Duration::from_secs(30);
+/// How long a body waits to be read while too many others are.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// Storing waits its turn no longer than this: GitHub hangs up after ten seconds.
 const STORE_MAX: Duration = Duration::from_secs(8);
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/webhooks/github", post(receive))
+}
+
+/// Bounds what bodies hold in memory before their signatures could be checked. Large ones are counted
+/// apart, so that a few slow ones keep nobody from delivering a small one.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    pub(super) all: Semaphore,
+    pub(super) large: Semaphore,
+}
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self {
+            all: Semaphore::new(WEBHOOK_READERS),
+            large: Semaphore::new(WEBHOOK_LARGE_READERS),
+        }
+    }
+}
+
+async fn turn(readers: &Semaphore) -> Result<SemaphorePermit<'_>, Refusal> {
+    match tokio::time::timeout(TURN_MAX, readers.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(BUSY),
+    }
 }
 
 /// A delivery whose signature holds. It can only be had from a request, by this extractor.
@@ -59,6 +88,12 @@ const TOO_LARGE: Refusal = Refusal(
     "this body is larger than GitHub ever sends",
     "send less than 25 MB",
 );
+const BUSY: Refusal = Refusal(
+    "busy",
+    StatusCode::SERVICE_UNAVAILABLE,
+    "too many webhooks are being read",
+    "deliver it again in a moment",
+);
 const TOO_SLOW: Refusal = Refusal(
     "too_slow",
     StatusCode::REQUEST_TIMEOUT,
@@ -89,7 +124,12 @@ impl Refusal {
         let Self(reason, status, error, hint) = self;
         app.metrics.refusal(reason);
         tracing::info!(reason, "refused a webhook");
-        ApiError(Failure::refused(status, error, hint)).into_response()
+        let mut response = ApiError(Failure::refused(status, error, hint)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+        }
+        response
     }
 }
 
@@ -114,7 +154,8 @@ async fn verify(request: Request, app: &App) -> Result<VerifiedDelivery, Refusal
     }
     // Whoever cannot even claim a signature is not listened to.
     let signature = signature(headers).ok_or(UNSIGNED)?;
-    let body = tokio::time::timeout(BODY_MAX, read(headers, body))
+    let _reading = turn(&app.readers.all).await?;
+    let body = tokio::time::timeout(BODY_MAX, read(headers, body, &app.readers))
         .await
         .map_err(|_| TOO_SLOW)??;
     if !is_signed(&github.webhook_secrets, &body, &signature) {
@@ -136,7 +177,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     let says = |name| {
         let text = headers
             .get(name)
-            .and_then(|value: &header::HeaderValue| value.to_str().ok())?;
+            .and_then(|value: &HeaderValue| value.to_str().ok())?;
         text.split(';').next().map(str::trim)
     };
     let plain = says(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
@@ -161,7 +202,7 @@ fn signature(headers: &HeaderMap) -> Option<[u8; 32]> {
 }
 
 /// The whole body, never holding more than the bound.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn read(headers: &HeaderMap, body: Body, readers: &Readers) -> Result<Bytes, Refusal> {
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -170,10 +211,15 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
     }
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(64 * 1024));
+    let mut large = None;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BROKEN)?;
         if bytes.len() + chunk.len() > WEBHOOK_BYTES_MAX {
             return Err(TOO_LARGE);
+        }
+        // What is sent counts, not what is claimed.
+        if large.is_none() && bytes.len() + chunk.len() > WEBHOOK_SMALL_BYTES_MAX {
+            large = Some(turn(&readers.large).await?);
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -4,7 +4,8 @@ use aws_lc_rs::hmac;
 use axum::body::{Body, Bytes};
 use axum::http::request::Builder;
 use axum::http::{Request, StatusCode};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
+use pipelines::limits::{WEBHOOK_LARGE_READERS, WEBHOOK_SMALL_BYTES_MAX};
 
 use super::{Answer, Server};
 use crate::token::hex;
@@ -167,6 +168,35 @@ async fn fifty_at_once_are_one() {
             .all(|answer| answer.status == StatusCode::ACCEPTED)
     );
     assert_eq!(rows(&server).await, [("one".to_owned(), 49)]);
+}
+
+#[tokio::test]
+async fn large_bodies_wait_their_turn_and_keep_no_small_one_waiting() {
+    let server = Server::new().await;
+    // A body that is large and never ends, as often as the server reads such at once.
+    let slow = (0..WEBHOOK_LARGE_READERS).map(|_| {
+        let begun = Bytes::from(vec![b' '; WEBHOOK_SMALL_BYTES_MAX + 1]);
+        let body = stream::iter([Ok::<_, std::io::Error>(begun)]).chain(stream::pending());
+        let request = unsigned("slow").header("x-hub-signature-256", sign("wrong", BODY));
+        server.send(request.body(Body::from_stream(body)).unwrap())
+    });
+    let honest = async {
+        let large = format!("\"{}\"", "x".repeat(WEBHOOK_SMALL_BYTES_MAX));
+        let refused = server.send(signed("large", &large)).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers.contains_key("retry-after"));
+        let small = server.send(signed("small", BODY)).await;
+        assert_eq!(small.status, StatusCode::ACCEPTED);
+    };
+    tokio::select! {
+        biased;
+        _ = futures_util::future::join_all(slow) => panic!("an endless body ended"),
+        () = honest => {}
+    }
+    // Who has given up has given back.
+    let large = format!("\"{}\"", "x".repeat(WEBHOOK_SMALL_BYTES_MAX));
+    let answer = server.send(signed("large", &large)).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
