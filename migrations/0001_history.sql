@@ -9,6 +9,7 @@ create table deliveries (
     event text not null,                        -- X-GitHub-Event
     body_digest blob not null,                  -- SHA-256 of the signed body: equal on a replay under a new guid
     body blob not null,
+    repository_id integer,                      -- GitHub's, of the repository it is about; null if it is about none
     received_at integer not null,
     repeats integer not null default 0,         -- how often it came again
     state text not null default 'stored' check (state in ('stored', 'done', 'ignored', 'failed')),
@@ -19,6 +20,7 @@ create table deliveries (
     unique (event, body_digest)
 ) strict;
 create index deliveries_open on deliveries (next_at) where state = 'stored';
+create index deliveries_order on deliveries (repository_id, id) where state = 'stored';
 
 create table repos (
     id integer primary key,                     -- GitHub's numeric id: survives renames and transfers

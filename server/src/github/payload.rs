@@ -77,6 +77,16 @@ struct Repository {
     default_branch: String,
 }
 
+/// The repository a payload is about; none if it is about none, or cannot be read.
+pub(crate) fn repository_of(body: &[u8]) -> Option<RepoId> {
+    #[derive(Deserialize)]
+    struct About {
+        repository: RepositoryNumber,
+    }
+    let about: About = serde_json::from_slice(body).ok()?;
+    Some(RepoId(about.repository.id))
+}
+
 #[derive(Debug, Deserialize)]
 struct Numbered {
     id: u64,

@@ -4,6 +4,7 @@ use pipelines::ids::DeliveryId;
 use pipelines::timestamp::Timestamp;
 
 use super::{Reader, Tx};
+use crate::github::payload::repository_of;
 
 /// A delivery to store.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +44,15 @@ pub(crate) async fn insert(
         return Ok(Stored::Repeat);
     }
     sqlx::query(
-        "insert into deliveries (guid, event, body_digest, body, received_at, next_at) \
-         values (?1, ?2, ?3, ?4, ?5, ?5)",
+        "insert into deliveries \
+         (guid, event, body_digest, body, repository_id, received_at, next_at) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
     )
     .bind(new.guid)
     .bind(new.event)
     .bind(new.body_digest)
     .bind(new.body)
+    .bind(repository_of(new.body).map(|repo| repo.0))
     .bind(now.0)
     .execute(&mut **tx)
     .await?;
@@ -76,11 +79,15 @@ impl Delivery {
     }
 }
 
-/// The oldest delivery that is to be handled now.
+/// The oldest delivery that is to be handled now. One that must wait holds up the later ones of its
+/// repository: else the older commit would get the higher run number, and its deploy the last word.
 pub(crate) async fn next_open(db: &Reader, now: Timestamp) -> sqlx::Result<Option<Delivery>> {
     sqlx::query_as(
-        "select id, event, body, received_at, attempts from deliveries \
-         where state = 'stored' and next_at <= ? order by id limit 1",
+        "select id, event, body, received_at, attempts from deliveries as this \
+         where state = 'stored' and next_at <= ? and not exists \
+         (select 1 from deliveries as older where older.state = 'stored' \
+         and older.repository_id = this.repository_id and older.id < this.id) \
+         order by id limit 1",
     )
     .bind(now.0)
     .fetch_optional(db)

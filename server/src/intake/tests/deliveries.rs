@@ -33,6 +33,16 @@ async fn deliver(app: &App, guid: &str, (event, body): (&str, &str)) {
     tx.commit().await.unwrap();
 }
 
+fn push(repository: i64) -> String {
+    let push = serde_json::json!({
+        "ref": "refs/heads/main",
+        "after": "1f3c9e0b7a6d5c4b3a291807f6e5d4c3b2a19080",
+        "repository": { "id": repository, "full_name": "acme/shop", "default_branch": "main" },
+        "installation": { "id": 1 },
+    });
+    push.to_string()
+}
+
 async fn ends(app: &App) -> Vec<(String, Option<String>)> {
     sqlx::query_as("select state, outcome from deliveries order by id")
         .fetch_all(app.store.reader())
@@ -76,13 +86,7 @@ async fn what_is_of_no_interest_and_what_cannot_be_read_ends_with_words() {
 async fn while_github_is_away_a_delivery_waits_and_others_get_their_turn() {
     let folder = tempfile::tempdir().unwrap();
     let app = server(folder.path()).await;
-    let push = serde_json::json!({
-        "ref": "refs/heads/main",
-        "after": "1f3c9e0b7a6d5c4b3a291807f6e5d4c3b2a19080",
-        "repository": { "id": 7, "full_name": "acme/shop", "default_branch": "main" },
-        "installation": { "id": 1 },
-    });
-    deliver(&app, "one", ("push", &push.to_string())).await;
+    deliver(&app, "one", ("push", &push(7))).await;
     deliver(&app, "two", ("ping", "{}")).await;
     tick(&app).await.unwrap();
     tick(&app).await.unwrap();
@@ -93,4 +97,20 @@ async fn while_github_is_away_a_delivery_waits_and_others_get_their_turn() {
     );
     let why = ends[0].1.as_deref().unwrap();
     assert!(why.starts_with("GitHub cannot be reached"), "{why}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_holds_up_the_later_ones_of_its_repository_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = server(folder.path()).await;
+    for (guid, repository) in [("one", 7), ("two", 7), ("three", 8)] {
+        deliver(&app, guid, ("push", &push(repository))).await;
+    }
+    assert_eq!(tick(&app).await.unwrap(), Did::Something);
+    assert_eq!(tick(&app).await.unwrap(), Did::Something);
+    let attempts: Vec<i64> = sqlx::query_scalar("select attempts from deliveries order by id")
+        .fetch_all(app.store.reader())
+        .await
+        .unwrap();
+    assert_eq!(attempts, [1, 0, 1]);
 }
