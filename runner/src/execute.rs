@@ -183,8 +183,7 @@ async fn open_log(
         .await
         .with_context(|| format!("cannot make a folder at {}", folder.display()))?;
     let file = folder.join("log");
-    let (offset, lost) = (assignment.log_offset, stop.lost().clone());
-    spool::open(&file, offset, client.clone(), lost).await
+    spool::open(&file, assignment.log_offset, client.clone(), stop.clone()).await
 }
 
 async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict) {

@@ -4,7 +4,9 @@
 //! what the server does not have. An absent server therefore costs disk, never output, and a lost
 //! or repeated call costs nothing: the server answers with the offset it wants next.
 
+use std::fs::File;
 use std::future::Future;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +15,23 @@ use anyhow::Context as _;
 use pipelines::limits::{LOG_BYTES_MAX, LOG_CHUNK_BYTES_MAX};
 use pipelines::log::{Record, Voice};
 use pipelines::wire::LogAck;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{CallError, JobClient, retry};
 use crate::clock;
 use crate::logs::{Entry, JobLog};
+use crate::stop::{Stop, StopCause};
 
 /// How long output is gathered before it is sent: short enough to look live to a person.
 const BATCH: Duration = Duration::from_millis(200);
 /// Kept free below the limit of a log, so that a full one can still say how the job ended.
 const NOTES_RESERVE: u64 = 1024 * 1024;
-/// Between two tries to write to a disk that refuses.
-const DISK_RETRY: Duration = Duration::from_secs(1);
+/// Between two tries of what the disk refuses.
+const DISK_RETRY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
+/// How often in a row the disk may refuse before the job is ended: about a minute's worth.
+const DISK_TRIES: u32 = 60;
 
 /// Where the log goes: the server, or a stand-in of it.
 pub trait Uplink: Clone + Send + Sync + 'static {
@@ -45,15 +50,16 @@ impl Uplink for JobClient {
 }
 
 /// Opens the log of a job whose first `offset` bytes the server has already. It ends when all
-/// writers are gone, or when `lost` is cancelled; a refused call cancels `lost`.
+/// writers are gone, or when `stop` says that the lease is lost; a refused call says so itself, and
+/// a disk that keeps refusing ends the job.
 pub async fn open(
     file: &Path,
     offset: u64,
     uplink: impl Uplink,
-    lost: CancellationToken,
+    stop: Stop,
 ) -> anyhow::Result<JobLog> {
     let create = tokio::fs::File::create(file).await;
-    let writer = create.with_context(|| format!("cannot write the log at {}", file.display()))?;
+    let created = create.with_context(|| format!("cannot write the log at {}", file.display()))?;
     let (log, entries) = JobLog::new();
     let (written, progress) = watch::channel(Progress {
         written: offset,
@@ -69,15 +75,18 @@ pub async fn open(
         progress,
         acknowledged.clone(),
         uplink,
-        lost.clone(),
+        stop.clone(),
     ));
     let keeper = Keeper {
-        file: writer,
+        file: Arc::new(created.into_std().await),
+        base: offset,
         written,
         acknowledged: acknowledged.subscribe(),
         full: false,
+        broken: false,
+        stop,
     };
-    tokio::spawn(keeper.keep(entries, lost));
+    tokio::spawn(keeper.keep(entries));
     Ok(log)
 }
 
@@ -111,14 +120,20 @@ impl Spool {
 }
 
 struct Keeper {
-    file: tokio::fs::File,
+    /// Not tokio's: that one tells of a failed write at the next call, when part of it is lost.
+    file: Arc<File>,
+    base: u64,
     written: watch::Sender<Progress>,
     acknowledged: watch::Receiver<u64>,
     full: bool,
+    /// The disk was given up: what comes is dropped, so that nobody waits for it.
+    broken: bool,
+    stop: Stop,
 }
 
 impl Keeper {
-    async fn keep(mut self, mut entries: mpsc::Receiver<Entry>, lost: CancellationToken) {
+    async fn keep(mut self, mut entries: mpsc::Receiver<Entry>) {
+        let lost = self.stop.lost().clone();
         let mut batch = Vec::new();
         loop {
             let count = tokio::select! {
@@ -137,7 +152,7 @@ impl Keeper {
                 }
             }
             tokio::select! {
-                () = self.append(&buffer) => {}
+                () = self.append(buffer) => {}
                 () = lost.cancelled() => return,
             }
             if !flushes.is_empty() {
@@ -175,28 +190,34 @@ impl Keeper {
         .write(buffer);
     }
 
-    /// Appends, however long it takes: while the disk refuses, the queue fills and the process waits.
-    async fn append(&mut self, buffer: &[u8]) {
-        if buffer.is_empty() {
+    /// Appends. While the disk refuses, the queue fills and the process waits; after
+    /// [`DISK_TRIES`] the job is ended.
+    async fn append(&mut self, buffer: Vec<u8>) {
+        if buffer.is_empty() || self.broken {
             return;
         }
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            match self.file.write(rest).await {
-                Ok(count) => rest = &rest[count..],
-                Err(error) => {
-                    tracing::error!(%error, "cannot write a log to disk: its job waits");
-                    tokio::time::sleep(DISK_RETRY).await;
-                }
+        let bytes: Arc<[u8]> = buffer.into();
+        let at = self.written.borrow().written - self.base;
+        let mut tries = 1;
+        while let Err(error) = self.write(at, bytes.clone()).await {
+            tracing::error!(%error, tries, "cannot write a log to disk: its job waits");
+            if tries >= DISK_TRIES {
+                self.broken = true;
+                self.stop.ask(StopCause::Broken(cannot_write(&error)));
+                return;
             }
-        }
-        // Tokio's file hands writes to a thread: only a flush says that the last one has happened.
-        while let Err(error) = self.file.flush().await {
-            tracing::error!(%error, "cannot write a log to disk: its job waits");
+            tries += 1;
             tokio::time::sleep(DISK_RETRY).await;
         }
         self.written
-            .send_modify(|progress| progress.written += buffer.len() as u64);
+            .send_modify(|progress| progress.written += bytes.len() as u64);
+    }
+
+    /// Writes all of it at its place: whatever a failed try left there is written over.
+    async fn write(&self, at: u64, bytes: Arc<[u8]>) -> std::io::Result<()> {
+        let file = self.file.clone();
+        let write = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, at));
+        write.await.map_err(std::io::Error::other).flatten()
     }
 
     async fn flush(&mut self, waiting: Vec<oneshot::Sender<()>>, lost: &CancellationToken) {
@@ -215,14 +236,27 @@ impl Keeper {
     }
 }
 
+/// Why the job ends, in words for whoever reads its result.
+fn cannot_write(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "the runner's disk is full: it cannot keep this job's log. Make room under its state folder"
+                .into()
+        }
+        _ => format!("the runner cannot write this job's log to its disk: {error}"),
+    }
+}
+
 async fn ship(
     spool: Spool,
     mut progress: watch::Receiver<Progress>,
     acknowledged: Arc<watch::Sender<u64>>,
     uplink: impl Uplink,
-    lost: CancellationToken,
+    stop: Stop,
 ) {
+    let lost = stop.lost();
     let mut offset = spool.base;
+    let mut unread = 0;
     loop {
         let news = progress.wait_for(|progress| progress.written > offset);
         let ended = tokio::select! {
@@ -235,9 +269,18 @@ async fn ship(
         gather(&mut progress, offset).await;
         let end = progress.borrow().written;
         let sent = match spool.read(offset, end).await {
-            Ok(bytes) => retry(&lost, || uplink.put(offset, bytes.clone())).await,
+            Ok(bytes) => {
+                unread = 0;
+                retry(lost, || uplink.put(offset, bytes.clone())).await
+            }
             Err(error) => {
                 tracing::error!(%error, path = %spool.path.display(), "cannot read a log back");
+                unread += 1;
+                if unread >= DISK_TRIES {
+                    let text = format!("the runner cannot read this job's log back: {error}");
+                    stop.ask(StopCause::Broken(text));
+                    return;
+                }
                 tokio::time::sleep(DISK_RETRY).await;
                 continue;
             }

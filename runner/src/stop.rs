@@ -17,6 +17,8 @@ pub enum StopCause {
     TimedOut(Duration),
     /// This runner is being shut down.
     Shutdown,
+    /// This runner cannot go on with it, for this reason.
+    Broken(String),
     /// The lease is gone: nothing more may be said or written.
     Lost(String),
 }
@@ -102,6 +104,7 @@ impl Stop {
                 Outcome::TimedOut,
                 format!("not done within its {}", limit_words(*limit)),
             ),
+            StopCause::Broken(reason) => ended(Outcome::InfrastructureError, reason.clone()),
             StopCause::Shutdown => {
                 Verdict::GivenBack("the runner was shut down while this ran".into())
             }
@@ -136,6 +139,10 @@ mod tests {
                     Outcome::TimedOut,
                     "not done within its 2 min",
                 )),
+            ),
+            (
+                StopCause::Broken("the disk is full".into()),
+                Verdict::Finished(Finish::infrastructure("the disk is full")),
             ),
             (
                 StopCause::Shutdown,

@@ -1,8 +1,11 @@
 use std::sync::Mutex;
 
+use pipelines::job::Outcome;
 use pipelines::log::records;
 
 use super::*;
+use crate::report::Finish;
+use crate::stop::Verdict;
 
 /// A server's end of a log, with faults: each call takes the next one.
 #[derive(Clone, Default)]
@@ -57,10 +60,10 @@ impl Uplink for Server {
     }
 }
 
-async fn write_lines(server: &Server, lost: &CancellationToken, count: usize) {
+async fn write_lines(server: &Server, stop: &Stop, count: usize) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log");
-    let log = open(&file, 0, server.clone(), lost.clone()).await.unwrap();
+    let log = open(&file, 0, server.clone(), stop.clone()).await.unwrap();
     for index in 0..count {
         log.note(1, &format!("line {index} {}", "x".repeat(300)))
             .await;
@@ -95,33 +98,32 @@ async fn every_line_arrives_once_whatever_the_server_does() {
         Fault::Forgets(1),
     ];
     server.faults.lock().unwrap().extend(faults);
-    let lost = CancellationToken::new();
-    write_lines(&server, &lost, 6000).await;
+    let stop = Stop::default();
+    write_lines(&server, &stop, 6000).await;
     let expected: Vec<String> = (0..6000).map(|index| format!("line {index}")).collect();
     assert_eq!(seen(&server), expected);
     assert!(server.faults.lock().unwrap().is_empty());
-    assert!(!lost.is_cancelled());
+    assert!(!stop.lost().is_cancelled());
 }
 
 #[tokio::test]
 async fn a_stale_lease_ends_the_log_and_frees_its_writers() {
     let server = Server::default();
     server.faults.lock().unwrap().push(Fault::Stale);
-    let lost = CancellationToken::new();
-    write_lines(&server, &lost, 3000).await;
-    assert!(lost.is_cancelled());
+    let stop = Stop::default();
+    write_lines(&server, &stop, 3000).await;
+    assert!(stop.lost().is_cancelled());
     assert!(seen(&server).is_empty());
 }
 
 #[tokio::test]
 async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     let folder = tempfile::tempdir().unwrap();
-    let file = tokio::fs::File::create(folder.path().join("log"))
-        .await
-        .unwrap();
+    let file = File::create(folder.path().join("log")).unwrap();
     let written = LOG_BYTES_MAX - NOTES_RESERVE - 10;
     let mut keeper = Keeper {
-        file,
+        file: Arc::new(file),
+        base: 0,
         written: watch::channel(Progress {
             written,
             hurry: false,
@@ -129,6 +131,8 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
         .0,
         acknowledged: watch::channel(0).1,
         full: false,
+        broken: false,
+        stop: Stop::default(),
     };
     let mut buffer = Vec::new();
     for (voice, line) in [
@@ -143,4 +147,36 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
         .collect();
     let dropped = "the log is longer than 1024 MB: further output is dropped";
     assert_eq!(texts, [dropped, "exit code 3"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_ends_the_job_and_frees_its_writers() {
+    let (server, stop) = (Server::default(), Stop::default());
+    let device = Path::new("/dev/full");
+    let log = open(device, 0, server.clone(), stop.clone()).await.unwrap();
+    for index in 0..3000 {
+        log.note(1, &format!("line {index}")).await;
+    }
+    log.flush().await;
+    let Verdict::Finished(finish) = stop.verdict(Finish::stopped()) else {
+        panic!("the job is not ended");
+    };
+    assert_eq!(finish.outcome, Outcome::InfrastructureError);
+    let reason = finish.reason.unwrap();
+    assert!(reason.starts_with("the runner's disk is full"), "{reason}");
+    assert!(seen(&server).is_empty());
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_back_ends_the_job() {
+    let (server, stop) = (Server::default(), Stop::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let log = open(&file, 0, server.clone(), stop.clone()).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    log.note(1, "line").await;
+    log.flush().await;
+    assert!(stop.token().is_cancelled());
+    assert!(!stop.lost().is_cancelled());
 }
