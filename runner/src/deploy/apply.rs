@@ -12,10 +12,10 @@ mod refusal;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, Status};
 use kube::discovery::{ApiResource, Scope, pinned_kind};
+use kube::{Api, ResourceExt};
 use pipelines::wire::{AssignedDeploy, Assignment, Bundle};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ use super::cluster::{
 };
 use super::manifests;
 use super::snapshot::{Change, Target, WorkloadKind};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, Unwritten};
 
 /// Every object of a release, ready to be written, with what the cluster has now.
 pub(crate) struct Prepared {
@@ -84,13 +84,17 @@ pub(crate) async fn prepare(
             Err(problem) => problems.push(problem),
         }
     }
-    plan::fence(&objects, marks)?;
+    for object in &objects {
+        if let Some(live) = &object.live {
+            plan::fence(&object.title, live, marks)?;
+        }
+    }
     problems.extend(objects.iter().filter_map(plan::paused));
     plan::settle_replicas(cluster, namespace, &mut objects).await?;
     let adopted =
         problems.is_empty() && objects.iter().all(|object| plan::is_marked(object, marks));
     for object in &mut objects {
-        match write(object, DryRun::Yes).await {
+        match write(object, DryRun::Yes, None).await {
             Ok(answer) => object.expected = answer.metadata.generation,
             Err(Fault::No(status)) => problems.extend(refusal::words(object, namespace, &status)),
             Err(Fault::Away(words)) => return Err(Refusal::Away(words)),
@@ -114,9 +118,26 @@ enum DryRun {
 }
 
 impl Object {
-    /// Writes it; for a workload, the answer is the fence that its rollout is judged by.
-    pub(crate) async fn apply(&self) -> Result<Option<Target>, Fault> {
-        let answer = write(self, DryRun::No).await?;
+    /// Tries once to write it; for a workload, the answer is the fence that its rollout is judged
+    /// by. What is there is read first, and nothing is written if it has changed since, so that a
+    /// newer deploy is never overwritten, however long ago this one was rehearsed.
+    pub(crate) async fn apply(&self, namespace: &str) -> Result<Option<Target>, Unwritten> {
+        let refused = |status: &Status| Unwritten::Refused(refusal::words(self, namespace, status));
+        let now = match call(self.api.get_opt(&self.name)).await {
+            Ok(now) => now,
+            Err(Fault::Away(words)) => return Err(Unwritten::Away(words)),
+            Err(Fault::No(status)) => return Err(refused(&status)),
+        };
+        let version = now.as_ref().and_then(ResourceExt::resource_version);
+        if let Some(now) = &now {
+            plan::fence(&self.title, now, &self.marks())?;
+        }
+        let answer = match write(self, DryRun::No, version.as_deref()).await {
+            Ok(answer) => answer,
+            Err(Fault::Away(words)) => return Err(Unwritten::Away(words)),
+            Err(Fault::No(status)) if refusal::is_moved(&status) => return Err(Unwritten::Moved),
+            Err(Fault::No(status)) => return Err(refused(&status)),
+        };
         // The generation does not tell: for a Deployment it grows with our annotations as well.
         let same = self
             .live
@@ -136,9 +157,12 @@ impl Object {
         target(self.live.clone()?, Change::Changed)
     }
 
-    /// What it was refused for, in words.
-    pub(crate) fn refused(&self, namespace: &str, status: &kube::core::Status) -> Vec<String> {
-        refusal::words(self, namespace, status)
+    /// The marks that it will carry.
+    fn marks(&self) -> BTreeMap<String, String> {
+        let marks = self.wanted["metadata"]["annotations"].as_object();
+        let text =
+            |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        marks.into_iter().flatten().filter_map(text).collect()
     }
 
     /// Whether applying leaves its spec as it is.
@@ -149,13 +173,22 @@ impl Object {
     }
 }
 
-async fn write(object: &Object, dry_run: DryRun) -> Result<DynamicObject, Fault> {
+/// Writes it, if it still has this version: without one, whatever it has.
+async fn write(
+    object: &Object,
+    dry_run: DryRun,
+    version: Option<&str>,
+) -> Result<DynamicObject, Fault> {
     let mut params = PatchParams::apply(FIELD_MANAGER).validation_strict();
     params.dry_run = dry_run == DryRun::Yes;
+    let mut wanted = object.wanted.clone();
+    if let Some(version) = version {
+        wanted["metadata"]["resourceVersion"] = json!(version);
+    }
     call(
         object
             .api
-            .patch(&object.name, &params, &Patch::Apply(&object.wanted)),
+            .patch(&object.name, &params, &Patch::Apply(&wanted)),
     )
     .await
 }

@@ -2,6 +2,7 @@
 
 mod around;
 mod failures;
+mod late;
 mod line;
 mod orders;
 mod world;

@@ -7,8 +7,8 @@ use pipelines::job::Outcome;
 use pipelines::plan::ReleaseSource;
 use pipelines::wire::{Bundle, Report};
 
-use super::apply::{self, Prepared, Refusal};
-use super::cluster::{self, Cluster, Fault};
+use super::apply::{self, Prepared, Refusal, Unwritten};
+use super::cluster::{self, Cluster};
 use super::snapshot::{Change, Target};
 use super::steps::Steps;
 use super::{DeployJob, Early, early, manifests};
@@ -17,6 +17,8 @@ use super::{DeployJob, Early, early, manifests};
 const AGAIN: Duration = Duration::from_secs(2);
 /// Tries to reach the cluster before anything has been written.
 const TRIES_MAX: u32 = 3;
+/// Times an object may be changed by others between our look at it and our write.
+const MOVES_MAX: u32 = 20;
 /// Problems told in the reason of a failed deploy; the log has all.
 const PROBLEMS_TOLD_MAX: usize = 3;
 
@@ -177,7 +179,6 @@ pub(super) async fn write(
             .filter_map(apply::Object::adopt)
             .collect());
     }
-    job.reporter.confirm().await?;
     let mut targets = Vec::new();
     let all = prepared.objects.len();
     for (written, object) in prepared.objects.iter().enumerate() {
@@ -186,15 +187,12 @@ pub(super) async fn write(
                 format!("stopped while applying: {written} of {all} objects are written, and stay");
             return Err(early(Outcome::Cancelled, reason));
         }
-        let target = write_one(job, object, steps).await.map_err(|problem| {
-            let reason =
-                format!("{problem}. {written} of {all} objects had been written before, and stay");
-            let outcome = if job.stop.is_cancelled() {
-                Outcome::Cancelled
-            } else {
-                Outcome::Failed
-            };
-            early(outcome, reason)
+        let target = write_one(job, object, steps).await.map_err(|end| {
+            let reason = format!(
+                "{}. {written} of {all} objects had been written before, and stay",
+                end.reason
+            );
+            early(end.outcome, reason)
         })?;
         if let Some(target) = &target {
             let changed = match target.change {
@@ -211,37 +209,61 @@ pub(super) async fn write(
 }
 
 /// Writes one object. Some may be written already, so a cluster that does not answer is asked
-/// again until it does or the job is stopped: applying twice is the same as once.
+/// again until it does or the job is stopped: applying twice is the same as once. Meanwhile the
+/// deploy may have been given to another runner, and a newer one may have been there, so every
+/// attempt asks for the lease and for the marks first.
 async fn write_one(
     job: &DeployJob<'_>,
     object: &apply::Object,
     steps: &Steps<'_>,
-) -> Result<Option<Target>, String> {
-    let mut told = false;
+) -> Result<Option<Target>, Early> {
+    let namespace = job.deploy.work.namespace.as_str();
+    let (mut told, mut moves) = (false, 0);
     loop {
-        match object.apply().await {
+        confirm(job).await?;
+        match object.apply(namespace).await {
             Ok(target) => return Ok(target),
-            Err(Fault::No(status)) => {
-                return Err(object
-                    .refused(job.deploy.work.namespace.as_str(), &status)
-                    .join("; "));
+            Err(Unwritten::Refused(problems)) => {
+                return Err(early(Outcome::Failed, problems.join("; ")));
             }
-            Err(Fault::Away(words)) => {
+            Err(Unwritten::Superseded(newer)) => {
+                let (title, environment) = (&object.title, &job.deploy.work.environment);
+                let reason = format!(
+                    "deploy #{newer} is newer and is already in {environment}: {title} was not changed"
+                );
+                return Err(early(Outcome::Superseded, reason));
+            }
+            Err(Unwritten::Moved) if moves == MOVES_MAX => {
+                let reason = format!(
+                    "{} changes all the time, so it was not written: deploy again when it is calm",
+                    object.title
+                );
+                return Err(early(Outcome::Failed, reason));
+            }
+            Err(Unwritten::Moved) => moves += 1,
+            Err(Unwritten::Away(words)) => {
                 if !told {
-                    steps
-                        .note(&format!(
-                            "the cluster does not answer ({words}): trying again"
-                        ))
-                        .await;
+                    let text = format!("the cluster does not answer ({words}): trying again");
+                    steps.note(&text).await;
                     told = true;
                 }
                 if rest(job).await.is_err() {
-                    return Err(format!(
+                    let reason = format!(
                         "{} may or may not have been written: the cluster does not answer ({words})",
                         object.title
-                    ));
+                    );
+                    return Err(early(Outcome::Cancelled, reason));
                 }
             }
         }
+    }
+}
+
+/// Whether this deploy is still ours. A server that is away is waited for, unless the job is
+/// stopped.
+async fn confirm(job: &DeployJob<'_>) -> Result<(), Early> {
+    tokio::select! {
+        held = job.reporter.confirm() => Ok(held?),
+        () = job.stop.cancelled() => Err(early(Outcome::Cancelled, "stopped while applying")),
     }
 }

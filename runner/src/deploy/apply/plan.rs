@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::api::ListParams;
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -13,27 +13,26 @@ use super::super::cluster::{
 use super::super::watch::last_writer;
 use super::{Object, Refusal};
 
-/// Refuses objects of another repository, and of a newer deploy.
-pub(super) fn fence(objects: &[Object], marks: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    for object in objects {
-        let Some(live) = &object.live else { continue };
-        let repository = live.annotations().get(ANNOTATION_REPOSITORY);
-        if let Some(other) =
-            repository.filter(|other| marks.get(ANNOTATION_REPOSITORY) != Some(other))
-        {
-            return Err(Refusal::Words(vec![format!(
-                "{} belongs to repository {other}: use another name or namespace, or remove its \
-                 annotation `{ANNOTATION_REPOSITORY}` to hand it over",
-                object.title
-            )]));
-        }
-        let number = |text: Option<&String>| text.and_then(|text| text.parse::<i64>().ok());
-        let theirs = number(live.annotations().get(ANNOTATION_DEPLOY));
-        if let (Some(theirs), Some(ours)) = (theirs, number(marks.get(ANNOTATION_DEPLOY)))
-            && theirs > ours
-        {
-            return Err(Refusal::Superseded(theirs));
-        }
+/// Refuses an object of another repository, and of a newer deploy.
+pub(super) fn fence(
+    title: &str,
+    live: &DynamicObject,
+    marks: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let repository = live.annotations().get(ANNOTATION_REPOSITORY);
+    if let Some(other) = repository.filter(|other| marks.get(ANNOTATION_REPOSITORY) != Some(other))
+    {
+        return Err(Refusal::Words(vec![format!(
+            "{title} belongs to repository {other}: use another name or namespace, or remove its \
+             annotation `{ANNOTATION_REPOSITORY}` to hand it over"
+        )]));
+    }
+    let number = |text: Option<&String>| text.and_then(|text| text.parse::<i64>().ok());
+    let theirs = number(live.annotations().get(ANNOTATION_DEPLOY));
+    if let (Some(theirs), Some(ours)) = (theirs, number(marks.get(ANNOTATION_DEPLOY)))
+        && theirs > ours
+    {
+        return Err(Refusal::Superseded(theirs));
     }
     Ok(())
 }

@@ -15,6 +15,40 @@ pub(crate) enum Refusal {
     Away(String),
 }
 
+/// Why one attempt did not write an object.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// It is refused.
+    Refused(Vec<String>),
+    /// A newer deploy has been there.
+    Superseded(i64),
+    /// It was changed between the look and the write: to be looked at again.
+    Moved,
+    /// The cluster does not answer.
+    Away(String),
+}
+
+impl From<Refusal> for Unwritten {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Words(words) => Self::Refused(words),
+            Refusal::Superseded(newer) => Self::Superseded(newer),
+            Refusal::Away(words) => Self::Away(words),
+        }
+    }
+}
+
+/// Whether the object is not the one any more that was looked at: it was changed, or removed.
+pub(super) fn is_moved(status: &Status) -> bool {
+    status.code == 409 && !is_field_conflict(status)
+}
+
+fn is_field_conflict(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut reasons = causes.map(|cause| cause.reason.as_str());
+    status.code == 409 && reasons.any(|reason| reason == "FieldManagerConflict")
+}
+
 /// What the cluster says about one object.
 pub(super) fn words(object: &Object, namespace: &str, status: &Status) -> Vec<String> {
     let title = &object.title;
@@ -23,11 +57,7 @@ pub(super) fn words(object: &Object, namespace: &str, status: &Status) -> Vec<St
         .as_ref()
         .map(|details| details.causes.as_slice())
         .unwrap_or_default();
-    if status.code == 409
-        && causes
-            .iter()
-            .any(|cause| cause.reason == "FieldManagerConflict")
-    {
+    if is_field_conflict(status) {
         return vec![conflict(object, namespace, status)];
     }
     if status.code == 404 && status.message.contains("namespaces \"") {

@@ -11,16 +11,18 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
+use pipelines::job::Outcome;
 use pipelines::log::Record;
 use pipelines::names::PinnedImage;
-use pipelines::wire::{AssignedDeploy, Assignment, Report};
+use pipelines::wire::{AssignedDeploy, Assignment, Bundle, Report};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::line::Line;
 use super::orders::{Order, Told, assignment, web};
 use crate::deploy::cluster::{Cluster, connect};
-use crate::deploy::{DeployJob, run};
+use crate::deploy::steps::Steps;
+use crate::deploy::{DeployJob, apply, run, stages};
 use crate::logs::JobLog;
 use crate::report::Reporter;
 
@@ -126,6 +128,28 @@ impl World {
         deploy(&line.kubeconfig, &self.namespace, order).await
     }
 
+    /// Rehearses a deploy over a line, and leaves the writing for later.
+    pub(super) async fn rehearse(&self, line: &Line, order: Order) -> Rehearsed {
+        let cluster = connect(Some(&line.kubeconfig)).await.unwrap();
+        let bundle = Bundle {
+            objects: vec![serde_saphyr::from_str(&order.manifest).unwrap()],
+        };
+        let (assignment, work) = assignment(&self.namespace, &order);
+        let marks = apply::annotations(&assignment, &work);
+        let prepared = apply::prepare(&cluster, &self.namespace, &bundle, &marks).await;
+        let Listening {
+            voices, reports, ..
+        } = listening();
+        Rehearsed {
+            prepared: prepared.unwrap(),
+            reports: Some(reports),
+            voices,
+            assignment,
+            work,
+            order,
+        }
+    }
+
     /// A line to the cluster that can be cut.
     pub(super) async fn line(&self) -> Line {
         Line::to(&self.cluster.url, &self.kubeconfig).await
@@ -226,6 +250,34 @@ impl World {
     }
     fn deployments(&self) -> Api<Deployment> {
         Api::namespaced(self.cluster.client.clone(), &self.namespace)
+    }
+}
+
+/// A deploy before anything is written.
+pub(super) struct Rehearsed {
+    /// The lease is lost with it, as soon as something is reported.
+    pub(super) reports: Option<tokio::sync::mpsc::UnboundedReceiver<Report>>,
+    prepared: apply::Prepared,
+    voices: Voices,
+    assignment: Assignment,
+    work: AssignedDeploy,
+    order: Order,
+}
+
+impl Rehearsed {
+    pub(super) fn reporter(&self) -> Reporter {
+        self.voices.reporter.clone()
+    }
+    /// How many targets there are to follow, or the early end.
+    pub(super) async fn write(&self) -> Result<usize, (Outcome, String)> {
+        let nowhere = Path::new("/");
+        let voices = (&self.voices, &self.order.stop);
+        let job = job(&self.assignment, &self.work, nowhere, voices, nowhere);
+        let steps = Steps::new(job.reporter, job.log);
+        let targets = stages::write(&job, &self.prepared, &steps).await;
+        targets
+            .map(|targets| targets.len())
+            .map_err(|early| (early.outcome, early.reason))
     }
 }
 
