@@ -17,7 +17,7 @@
 //! **Orphans.** What a killed runner left behind is found by its labels and removed by
 //! [`Engine::sweep`], at start and then every few minutes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
@@ -135,13 +135,18 @@ pub trait Engine: Send + Sync {
     /// Removes everything of the job.
     fn remove(&self, job: &JobKey) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Removes everything of this runner but of the jobs in `keep`; answers how many things.
+    /// Removes everything of this runner but of the jobs that `keep` names; answers how many things.
     fn sweep(
         &self,
         instance: Ulid,
-        keep: &HashSet<(JobId, Attempt)>,
+        keep: Keep<'_>,
     ) -> impl Future<Output = Result<usize, EngineError>> + Send;
 }
+
+/// Whether a job is at work in this process. It is asked right before each removal, after the thing
+/// was listed: a job is at work before anything of it exists, so what belongs to one that was taken
+/// during a sweep is never removed.
+pub type Keep<'a> = &'a (dyn Fn(JobId, Attempt) -> bool + Send + Sync);
 
 /// The engine a runner was told to use, as far as it answers.
 pub enum Connected {
@@ -161,11 +166,7 @@ impl Connected {
     }
 
     /// Removes what a former life left behind; see [`Engine::sweep`].
-    pub async fn sweep(
-        &self,
-        instance: Ulid,
-        keep: &HashSet<(JobId, Attempt)>,
-    ) -> Result<usize, EngineError> {
+    pub async fn sweep(&self, instance: Ulid, keep: Keep<'_>) -> Result<usize, EngineError> {
         match self {
             Self::Docker(engine) => engine.sweep(instance, keep).await,
             Self::Scripted(engine) => engine.sweep(instance, keep).await,

@@ -16,7 +16,7 @@ use ulid::Ulid;
 
 use crate::client::{CallError, Client, retry};
 use crate::config::RunnerConfig;
-use crate::engine;
+use crate::engine::{self, Keep};
 use crate::execute::{Host, execute};
 use crate::lease::LeaseTiming;
 
@@ -46,7 +46,7 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
     let folder = config.state_dir.clone();
     let (_lock, instance) = tokio::task::spawn_blocking(move || occupy(&folder)).await??;
     let client = Client::new(&config.server, config.token.clone(), instance)?;
-    sweep(&config, instance, &HashSet::new()).await;
+    sweep(&config, instance, &|_, _| false).await;
     let Some(registered) = register(&config, &client, &shutdown).await? else {
         return Ok(());
     };
@@ -272,12 +272,12 @@ async fn work_on(host: &Arc<Host>, live: &Live, assignment: Assignment) {
 async fn sweep_now_and_then(host: Arc<Host>, live: Live) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let keep = lock(&live).clone();
+        let keep = |job, attempt| lock(&live).contains(&(job, attempt));
         sweep(&host.config, host.client.instance(), &keep).await;
     }
 }
 
-async fn sweep(config: &RunnerConfig, instance: Ulid, keep: &HashSet<(JobId, Attempt)>) {
+async fn sweep(config: &RunnerConfig, instance: Ulid, keep: Keep<'_>) {
     let swept = match engine::connect(config).await {
         Ok(engine) => engine.sweep(instance, keep).await,
         Err(error) => Err(error),

@@ -220,21 +220,23 @@ async fn the_sweep_spares_running_jobs_and_other_runners(subject: Subject<impl E
     let mut other = subject.key.clone();
     other.job = JobId(8);
     engine.prepare(&other).await.unwrap();
-    let keep = HashSet::from([(other.job, other.attempt)]);
-    assert_eq!(engine.sweep(Ulid::generate(), &HashSet::new()).await, Ok(0));
+    let keep = |job, attempt| (job, attempt) == (other.job, other.attempt);
+    assert_eq!(engine.sweep(Ulid::generate(), &NONE).await, Ok(0));
     assert!(engine.sweep(instance, &keep).await.unwrap() > 0);
     assert_eq!(engine.sweep(instance, &keep).await, Ok(0));
-    assert!(engine.sweep(instance, &HashSet::new()).await.unwrap() > 0);
-    assert_eq!(engine.sweep(instance, &HashSet::new()).await, Ok(0));
+    assert!(engine.sweep(instance, &NONE).await.unwrap() > 0);
+    assert_eq!(engine.sweep(instance, &NONE).await, Ok(0));
 }
+
+/// Nothing is at work.
+const NONE: fn(JobId, Attempt) -> bool = |_, _| false;
 
 async fn preparing_and_removing_may_be_repeated(subject: Subject<impl Engine>) {
     subject.engine.prepare(&subject.key).await.unwrap();
     subject.remove().await;
     subject.remove().await;
-    let none = HashSet::new();
     assert_eq!(
-        subject.engine.sweep(subject.key.instance, &none).await,
+        subject.engine.sweep(subject.key.instance, &NONE).await,
         Ok(0)
     );
 }
@@ -255,8 +257,7 @@ macro_rules! contract {
                 // In a task, so that nothing stays on the engine when an assertion fails.
                 let played = async { super::$name(subject.prepared().await).await };
                 let played = tokio::spawn(played).await;
-                let none = std::collections::HashSet::new();
-                super::Engine::sweep(&engine, instance, &none).await.unwrap();
+                super::Engine::sweep(&engine, instance, &super::NONE).await.unwrap();
                 played.unwrap();
             })*
         }

@@ -1,7 +1,7 @@
 //! Steps in Docker containers, over a named volume: nothing of the host is mounted, so a remote
 //! engine does as well as a local one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,13 +11,12 @@ use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder};
-use pipelines::ids::{Attempt, JobId};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::archive::{self, Rights};
 use crate::config::RunnerConfig;
-use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
+use crate::engine::{Engine, EngineError, JobKey, Keep, StepEnd, StepSpec};
 use crate::image::registry::Credentials;
 use crate::logs::StepLog;
 
@@ -181,11 +180,7 @@ impl Engine for DockerEngine {
         gone(patiently(volume).await).map_err(failed("remove a workspace volume"))
     }
 
-    async fn sweep(
-        &self,
-        instance: Ulid,
-        keep: &HashSet<(JobId, Attempt)>,
-    ) -> Result<usize, EngineError> {
+    async fn sweep(&self, instance: Ulid, keep: Keep<'_>) -> Result<usize, EngineError> {
         self.sweep_leftovers(instance, keep).await
     }
 }

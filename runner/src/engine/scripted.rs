@@ -4,7 +4,6 @@
 //! `exit CODE`, one a line; any other line passes and does nothing. An image that begins with
 //! `missing` does not exist; one that begins with `broken` cannot be reached.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use pipelines::log::Voice;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec, exit};
+use crate::engine::{Engine, EngineError, JobKey, Keep, StepEnd, StepSpec, exit};
 use crate::logs::StepLog;
 
 /// See the module's text.
@@ -107,23 +106,22 @@ impl Engine for ScriptedEngine {
         }
     }
 
-    async fn sweep(
-        &self,
-        instance: Ulid,
-        keep: &HashSet<(JobId, Attempt)>,
-    ) -> Result<usize, EngineError> {
+    async fn sweep(&self, instance: Ulid, keep: Keep<'_>) -> Result<usize, EngineError> {
         let prefix = format!("seaworthy-{}-", instance.to_string().to_lowercase());
-        let kept: HashSet<String> = keep
-            .iter()
-            .map(|(job, attempt)| format!("{prefix}{job}-{attempt}"))
-            .collect();
         let Ok(mut entries) = tokio::fs::read_dir(&self.root).await else {
             return Ok(0);
         };
         let mut removed = 0;
         while let Some(entry) = entries.next_entry().await.map_err(|error| broken(&error))? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&prefix) && !kept.contains(&name) {
+            let Some(owner) = name.strip_prefix(&prefix) else {
+                continue;
+            };
+            let kept = owner.split_once('-').is_some_and(|(job, attempt)| {
+                let numbers = job.parse().ok().zip(attempt.parse().ok());
+                numbers.is_some_and(|(job, attempt)| keep(JobId(job), Attempt(attempt)))
+            });
+            if !kept {
                 let gone = tokio::fs::remove_dir_all(entry.path()).await;
                 gone.map_err(|error| broken(&error))?;
                 removed += 1;

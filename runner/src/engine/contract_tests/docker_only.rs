@@ -17,7 +17,7 @@ where
     let subject = subject.prepared().await;
     let (engine, instance) = (subject.engine.clone(), subject.key.instance);
     let played = tokio::spawn(test(subject)).await;
-    engine.sweep(instance, &HashSet::new()).await.unwrap();
+    engine.sweep(instance, &NONE).await.unwrap();
     played.unwrap();
 }
 
@@ -217,9 +217,8 @@ async fn nothing_of_a_job_is_left() {
         let name = subject.key.resource();
         assert!(docker.inspect_volume(&name).await.is_err());
         assert!(docker.inspect_network(&name, None).await.is_err());
-        let none = HashSet::new();
         assert_eq!(
-            subject.engine.sweep(subject.key.instance, &none).await,
+            subject.engine.sweep(subject.key.instance, &NONE).await,
             Ok(0)
         );
     })

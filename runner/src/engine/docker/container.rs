@@ -15,7 +15,7 @@ use crate::engine::{EngineError, JobKey, StepSpec};
 
 /// Longest script: the kernel gives one argument of a program 128 KB.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
-/// A container as the engine lists it.
+/// A container, network or volume as the engine lists it.
 pub(super) struct Listed {
     pub(super) id: String,
     pub(super) labels: HashMap<String, String>,
