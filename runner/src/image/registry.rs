@@ -23,9 +23,14 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The host of the registry that an image name points to.
 pub fn host(image: &str) -> &str {
     match image.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+        Some((first, _)) if is_host(first) => first,
         Some(_) | None => HUB,
     }
+}
+
+/// Docker's own rule: a path has no capital letters, so a first part with one is a host as well.
+fn is_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase)
 }
 
 /// Where credentials come from. They are read anew each time, so that a `docker login` on a running
@@ -235,6 +240,8 @@ mod tests {
             ("ghcr.io/acme/shop", "ghcr.io"),
             ("127.0.0.1:5050/a/b@sha256:0", "127.0.0.1:5050"),
             ("localhost/a", "localhost"),
+            ("EVIL/x", "EVIL"),
+            ("evil/X", HUB),
         ];
         for (image, expected) in cases {
             assert_eq!(host(image), expected);
