@@ -1,8 +1,11 @@
 //! Pushing an image, and learning by which digest the registry knows it.
 //!
-//! Every build is pushed under a tag of its own, `run-RUN-JOB-ATTEMPT`. Registries may delete what
+//! Every build is pushed under a tag of its own, `run-RUN-NAME-JOB-ATTEMPT`. Registries may delete what
 //! no tag names, and a moved tag leaves what it named before without one; what is deployed is
 //! pinned by digest and must stay. These tags are never read by anything of ours.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bollard::errors::Error as DockerError;
 use bollard::query_parameters::{
@@ -16,9 +19,23 @@ use crate::engine::{EngineError, JobKey};
 use crate::image::registry;
 use crate::logs::StepLog;
 
-/// The tag under which an attempt pushes.
+/// The tag under which an attempt pushes. The job's number keeps repositories apart that push to
+/// the same image repository.
 pub fn attempt_tag(job: &JobKey) -> String {
-    format!("run-{}-{}-{}", job.run, job.name, job.attempt)
+    format!("run-{}-{}-{}-{}", job.run, job.name, job.job, job.attempt)
+}
+
+/// Who pushes moving tags to which repository. On the engine `REPOSITORY:latest` is one name for
+/// all jobs: whoever moved it while another pushes would have that one push a foreign image.
+static TAGGING: LazyLock<Mutex<HashMap<String, Arc<Turn>>>> = LazyLock::new(Mutex::default);
+
+type Turn = tokio::sync::Mutex<()>;
+
+fn turn(repository: &str) -> Arc<Turn> {
+    let mut turns = TAGGING.lock().unwrap_or_else(PoisonError::into_inner);
+    // What nobody holds or waits for is forgotten.
+    turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+    turns.entry(repository.to_owned()).or_default().clone()
 }
 
 /// One repository of a registry, seen through the engine.
@@ -54,6 +71,8 @@ impl Pusher<'_> {
             .tag(to)
             .build();
         let image = format!("{}:{from}", self.repository);
+        let turn = turn(self.repository.as_str());
+        let _mine = turn.lock().await;
         let tagged = self.engine.docker().tag_image(&image, Some(options)).await;
         if let Err(error) = tagged {
             let text = words(&error);
@@ -176,6 +195,24 @@ fn digest_in(status: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempts_tag_is_its_own_whatever_the_repository() {
+        let mut one = crate::engine::contract_tests::key();
+        assert_eq!(attempt_tag(&one), "run-12-test-7-1");
+        one.job = pipelines::ids::JobId(8);
+        assert_eq!(attempt_tag(&one), "run-12-test-8-1");
+    }
+
+    #[tokio::test]
+    async fn moving_tags_of_one_repository_wait_for_each_other() {
+        let (a, b) = (turn("r.example/turns/a"), turn("r.example/turns/b"));
+        let held = a.lock().await;
+        assert!(turn("r.example/turns/a").try_lock().is_err());
+        assert!(b.try_lock().is_ok());
+        drop(held);
+        assert!(turn("r.example/turns/a").try_lock().is_ok());
+    }
 
     #[test]
     fn the_digest_is_read_from_the_last_message() {
