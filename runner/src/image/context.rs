@@ -1,7 +1,7 @@
 //! A build context: which files of the checkout the builder gets, and nothing from outside it.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use crate::archive::{self, Builder, Rights};
@@ -9,6 +9,11 @@ use crate::image::ignore::{Ignore, slashed};
 
 /// The name under which a Dockerfile travels that lies outside its context.
 const FOREIGN_DOCKERFILE: &str = ".seaworthy.Dockerfile";
+
+/// Largest `.dockerignore`.
+const IGNORE_BYTES_MAX: u64 = 256 * 1024;
+/// Most patterns in one.
+const IGNORE_PATTERNS_MAX: usize = 5000;
 
 /// A context, found and read as far as needed to send it.
 #[derive(Debug)]
@@ -169,12 +174,33 @@ fn read_ignore(
             let text = "the .dockerignore file leads out of the repository, or is no file";
             return Err(ContextError::Work(text.into()));
         }
-        let text = String::from_utf8_lossy(&std::fs::read(&real)?).into_owned();
+        let text = read_patterns(&real)?;
         let ignore = Ignore::parse(&text)
             .map_err(|error| ContextError::Work(format!(".dockerignore: {error}")))?;
         return Ok((ignore, Some(path)));
     }
     Ok((Ignore::default(), None))
+}
+
+/// The text of a `.dockerignore`, if it is not beyond measure: every pattern is tried on every file.
+fn read_patterns(path: &Path) -> Result<String, ContextError> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(IGNORE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > IGNORE_BYTES_MAX {
+        return Err(ContextError::Work(format!(
+            ".dockerignore is larger than {} KB: name folders instead of files",
+            IGNORE_BYTES_MAX / 1024
+        )));
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let is_pattern = |line: &&str| !line.starts_with('#') && !line.trim().is_empty();
+    if text.lines().filter(is_pattern).count() > IGNORE_PATTERNS_MAX {
+        return Err(ContextError::Work(format!(
+            ".dockerignore has more than {IGNORE_PATTERNS_MAX} patterns: name folders instead of files"
+        )));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

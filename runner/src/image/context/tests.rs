@@ -121,3 +121,22 @@ fn nothing_outside_the_checkout_can_be_named() {
         );
     }
 }
+
+#[test]
+fn patterns_beyond_measure_are_refused_in_words() {
+    let root = checkout(&["Dockerfile"]);
+    let most = "# a comment\n\n".to_owned() + &"x\n".repeat(5000);
+    let cases = [
+        (most.clone(), None),
+        (most + "x\n", Some("more than 5000 patterns")),
+        ("#".repeat(256 * 1024 + 1), Some("larger than 256 KB")),
+    ];
+    for (text, expected) in cases {
+        std::fs::write(root.path().join(".dockerignore"), text).unwrap();
+        match (Context::find(root.path(), ".", "Dockerfile"), expected) {
+            (Ok(_), None) => {}
+            (Err(ContextError::Work(text)), Some(words)) => assert!(text.contains(words), "{text}"),
+            (found, _) => panic!("{found:?}, expected {expected:?}"),
+        }
+    }
+}
