@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -11,6 +11,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tokio::sync::Mutex;
+
+/// How long what the database said is told again: anybody may ask, and counting reads whole tables.
+const LEVELS_KEPT: Duration = Duration::from_secs(10);
 
 /// Counters live here; what the database knows is read when somebody asks ([`Levels`]).
 #[derive(Clone)]
@@ -30,6 +34,8 @@ struct Parts {
     runners: Gauge,
     outbox: Gauge,
     open_deliveries: Gauge,
+    /// What the database said last, and when.
+    levels: Mutex<Option<(Instant, Levels)>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,7 +60,7 @@ struct State {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -93,6 +99,7 @@ impl Default for Metrics {
             outbox: Gauge::default(),
             open_deliveries: Gauge::default(),
             registry: Registry::default(),
+            levels: Mutex::default(),
         };
         let r = &mut registry;
         r.register(
@@ -177,12 +184,30 @@ impl Metrics {
     /// A request was answered. `route` is the pattern, not the path: paths are without number.
     pub fn request(&self, method: &str, route: &str, (status, took): (u16, Duration)) {
         let labels = Route {
-            method: method.to_owned(),
+            method: known(method),
             route: route.to_owned(),
             status,
         };
         let requests = &self.parts.requests;
         requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// What the database knows, asked by `read` at most every few seconds: who asks meanwhile waits
+    /// for that answer or gets the last.
+    pub async fn levels<E>(
+        &self,
+        now: Instant,
+        read: impl Future<Output = Result<Levels, E>>,
+    ) -> Result<Levels, E> {
+        let mut kept = self.parts.levels.lock().await;
+        if let Some((at, levels)) = &*kept
+            && now.saturating_duration_since(*at) < LEVELS_KEPT
+        {
+            return Ok(levels.clone());
+        }
+        let levels = read.await?;
+        *kept = Some((now, levels.clone()));
+        Ok(levels)
     }
 
     /// Everything, as Prometheus reads it.
@@ -200,5 +225,51 @@ impl Metrics {
         // Writing to a text cannot fail.
         let _ = encode(&mut text, &parts.registry);
         text
+    }
+}
+
+/// A label of ours for a client's word: each other word would be kept for ever.
+fn known(method: &str) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"];
+    let found = METHODS.into_iter().find(|known| *known == method);
+    found.unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_database_is_asked_once_however_many_scrape() {
+        let metrics = Metrics::default();
+        let now = Instant::now();
+        let ask = |queue, now| {
+            let metrics = &metrics;
+            let read = async move {
+                tokio::task::yield_now().await;
+                Ok::<_, ()>(Levels {
+                    queue,
+                    ..Levels::default()
+                })
+            };
+            async move { metrics.levels(now, read).await.unwrap().queue }
+        };
+        let (one, two) = tokio::join!(ask(1, now), ask(2, now));
+        assert_eq!((one, two), (1, 1));
+        assert_eq!(ask(3, now + LEVELS_KEPT).await, 3);
+        let failed = async { Err::<Levels, _>("full") };
+        let later = now + 2 * LEVELS_KEPT;
+        assert_eq!(metrics.levels(later, failed).await.unwrap_err(), "full");
+        assert_eq!(ask(4, later).await, 4);
+    }
+
+    #[test]
+    fn a_clients_own_method_gets_no_label_of_its_own() {
+        let metrics = Metrics::default();
+        metrics.request("GET", "/", (200, Duration::ZERO));
+        metrics.request("EVIL1", "/", (405, Duration::ZERO));
+        let text = metrics.render(&Levels::default());
+        assert!(text.contains("method=\"GET\"") && text.contains("method=\"other\""));
+        assert!(!text.contains("EVIL1"), "{text}");
     }
 }

@@ -40,18 +40,23 @@ async fn readyz(State(app): State<App>) -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> Result<Response, PageError> {
+    let now = app.clock.monotonic();
+    let levels = app.metrics.levels(now, levels(&app)).await?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = app.metrics.render(&levels);
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+async fn levels(app: &App) -> sqlx::Result<Levels> {
     let db = app.store.reader();
     let since = app.clock.now().0 - i64::try_from(app.config.lease_ms).unwrap_or(i64::MAX);
-    let levels = Levels {
+    Ok(Levels {
         runs: runs::count_by_state(db).await?,
         queue: runs::count_queued_jobs(db).await?,
         runners: runs::count_runners_since(db, since).await?,
         outbox: outbox::count_open(db).await?,
         open_deliveries: deliveries::count_open(db).await?,
-    };
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let text = app.metrics.render(&levels);
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    })
 }
 
 /// The last finished run on the default branch, in a picture. Asked by image proxies, which know no
