@@ -3,7 +3,7 @@
 //! A claim is answered at most once with each job, and a repeat of an answered claim gets the same
 //! answer: the claim's key is stored with the attempt, in the transaction that makes the lease.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use pipelines::ids::{Attempt, JobId, RunId, RunnerId};
@@ -108,14 +108,10 @@ async fn take(
     let mut tx = app.store.begin().await?;
     let now = app.clock.now();
     let mut topics = Vec::new();
-    let taken = match repeated(&mut tx, runner, claim).await? {
-        Some(Repeated::Held(job, lease)) => Some((job, lease)),
+    let assignment = match repeated(&mut tx, runner, claim).await? {
+        Some(Repeated::Held(job, lease)) => assign::build(&mut tx, app, job, lease).await?,
         Some(Repeated::Gone) => None,
-        None => take_in(&mut tx, (runner, claim), now, &mut topics).await?,
-    };
-    let assignment = match taken {
-        Some((job, lease)) => assign::build(&mut tx, app, job, lease).await?,
-        None => None,
+        None => take_in((app, &mut tx), (runner, claim), now, &mut topics).await?,
     };
     tx.commit().await?;
     progress::tell(app, &topics);
@@ -165,21 +161,24 @@ async fn repeated(
 
 /// Takes the first job of the queue that can be given to this runner.
 async fn take_in(
-    tx: &mut Tx,
+    (app, tx): (&App, &mut Tx),
     (runner, claim): (RunnerId, &Claim),
     now: Timestamp,
     topics: &mut Vec<Topic>,
-) -> Result<Option<(JobId, Lease)>, ClaimError> {
+) -> Result<Option<Assignment>, ClaimError> {
     let found = runners::find_offer(&mut **tx, runner).await?;
     let offer = found.ok_or(ClaimError::Revoked)?;
     supersede(tx, now, topics).await?;
-    // A deploy that cannot be put together fails here and now, and the next job is tried.
+    // A job that cannot be put together fails here and now, and the next job is tried.
+    let mut stuck = HashSet::new();
     for _ in 0..QUEUE_WINDOW {
-        let queue = queue::oldest(&mut **tx, Part::For(&offer.environments), QUEUE_WINDOW).await?;
+        let part = Part::For(&offer.environments);
+        let mut queue = queue::oldest(&mut **tx, part, QUEUE_WINDOW).await?;
+        queue.retain(|queued| !stuck.contains(&queued.run));
         let Some(queued) = choose(&queue, &offer) else {
             return Ok(None);
         };
-        let problem = assign::prepare(tx, queued, now).await?;
+        let problem = or_unreadable(assign::prepare(tx, queued, now).await, queued)?;
         let lease = Lease {
             runner,
             attempt: Attempt(queued.attempt + 1),
@@ -187,11 +186,27 @@ async fn take_in(
         };
         let claimed = RunEvent::Job(queued.name.clone(), JobEvent::Claim(lease));
         // The attempt's row comes second: only a claim that the run allows has one.
-        let moved = progress::apply_in(tx, now, queued.run, claimed).await?;
+        let moved = match progress::apply_in(tx, now, queued.run, claimed).await {
+            Ok(moved) => moved,
+            // Not even its run can be read, so it cannot be failed either. Nothing has been written.
+            Err(ApplyError::Sqlite(error)) if is_unreadable(&error) => {
+                tracing::error!(run = queued.run.0, %error, "a queued run cannot be read");
+                stuck.insert(queued.run);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         attempts::insert(tx, queued.job.id, lease, claim.key, now).await?;
         topics.extend(moved.topics);
-        let Some(reason) = problem else {
-            return Ok(Some((queued.job.id, lease)));
+        let reason = match problem {
+            Some(reason) => reason,
+            None => match assign::build(tx, app, queued.job.id, lease).await {
+                Ok(assignment) => return Ok(assignment),
+                Err(error) => match or_unreadable(Err(error), queued)? {
+                    Some(reason) => reason,
+                    None => return Ok(None),
+                },
+            },
         };
         let failed = JobEvent::Finish {
             lease,
@@ -207,6 +222,30 @@ async fn take_in(
     Ok(None)
 }
 
+/// Whether a cell of the database does not hold what it should: trying again does not help.
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::RowNotFound
+    )
+}
+
+/// What is wrong with a job that cannot be read, in words, so that it alone fails.
+fn or_unreadable(
+    read: sqlx::Result<Option<String>>,
+    queued: &Queued,
+) -> sqlx::Result<Option<String>> {
+    read.or_else(|error| {
+        if !is_unreadable(&error) {
+            return Err(error);
+        }
+        tracing::error!(job = queued.job.id.0, %error, "a queued job cannot be read");
+        Ok(Some(
+            "its plan cannot be read from the database; the server's log says why".into(),
+        ))
+    })
+}
+
 /// Ends queued deploys that a newer run has overtaken: only the newest of a queue is rolled out.
 async fn supersede(tx: &mut Tx, now: Timestamp, topics: &mut Vec<Topic>) -> Result<(), ClaimError> {
     for outdated in queue::outdated(tx, QUEUE_WINDOW).await? {
@@ -215,8 +254,13 @@ async fn supersede(tx: &mut Tx, now: Timestamp, topics: &mut Vec<Topic>) -> Resu
             reason: format!("run #{} deploys to the same environment", outdated.newer),
         };
         let event = RunEvent::Job(outdated.name, stop);
-        let moved = progress::apply_in(tx, now, outdated.run, event).await?;
-        topics.extend(moved.topics);
+        match progress::apply_in(tx, now, outdated.run, event).await {
+            Ok(moved) => topics.extend(moved.topics),
+            Err(ApplyError::Sqlite(error)) if is_unreadable(&error) => {
+                tracing::error!(run = outdated.run.0, %error, "an outdated run cannot be read");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipelines::ids::RunId;
 use pipelines::job::Outcome;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Bundle, Claim, Report};
 use serde_json::json;
@@ -249,4 +250,35 @@ async fn a_deploy_waits_for_a_runner_that_serves_its_environment() {
         words().await,
         "no connected runner serves environment `staging`"
     );
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_keeps_no_other_waiting() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &[]).await;
+    let spoil = async |run: RunId, sql: &'static str| {
+        let mut tx = world.app.store.begin().await.unwrap();
+        sqlx::query(sql)
+            .bind(run.0)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    let planless = world.run(vec![steps("planless", &[])]).await;
+    spoil(planless, "update jobs set work = '{}' where run_id = ?").await;
+    let nameless = world.run(vec![steps("nameless", &[])]).await;
+    spoil(
+        nameless,
+        "update jobs set name = 'NO NAME' where run_id = ?",
+    )
+    .await;
+    let needless = world.run(vec![steps("needless", &[])]).await;
+    spoil(needless, "update jobs set needs = '{}' where run_id = ?").await;
+    world.run(vec![steps("good", &[])]).await;
+    assert_eq!(world.claim(&runner).await.unwrap().name.as_str(), "good");
+    let (state, reason) = world.job(planless, "planless").await;
+    assert_eq!(state, "failed");
+    assert!(reason.unwrap().contains("cannot be read"));
+    assert_eq!(world.states(needless).await.0, "queued");
 }

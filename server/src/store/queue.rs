@@ -41,7 +41,8 @@ pub(crate) enum Part<'a> {
     All,
 }
 
-/// The oldest queued jobs, the oldest first.
+/// The oldest queued jobs, the oldest first. One that cannot be read is left out, and told of in the
+/// log: it must not keep all others waiting.
 pub(crate) async fn oldest<'e>(
     executor: impl sqlx::SqliteExecutor<'e>,
     part: Part<'_>,
@@ -72,7 +73,7 @@ pub(crate) async fn oldest<'e>(
     .bind(i64::from(limit))
     .fetch_all(executor)
     .await?;
-    let queued = |row: QueuedRow| {
+    let queued = |row: &QueuedRow| -> sqlx::Result<Queued> {
         Ok(Queued {
             run: RunId(row.run_id),
             name: cell::parse(&row.name)?,
@@ -86,7 +87,14 @@ pub(crate) async fn oldest<'e>(
             },
         })
     };
-    rows.into_iter().map(queued).collect()
+    let readable = |row: &QueuedRow| match queued(row) {
+        Ok(queued) => Some(queued),
+        Err(error) => {
+            tracing::error!(job = row.id, %error, "a queued job cannot be read");
+            None
+        }
+    };
+    Ok(rows.iter().filter_map(readable).collect())
 }
 
 /// A queued deploy whose place a newer run has taken.
@@ -125,14 +133,15 @@ pub(crate) async fn outdated(tx: &mut Tx, limit: u32) -> sqlx::Result<Vec<Outdat
     .bind(i64::from(limit))
     .fetch_all(&mut **tx)
     .await?;
+    // A name that cannot be read is no job's that could be claimed: `oldest` tells of it.
     let outdated = |row: OutdatedRow| {
-        Ok(Outdated {
+        Some(Outdated {
             run: RunId(row.run_id),
-            name: cell::parse(&row.name)?,
+            name: cell::parse(&row.name).ok()?,
             newer: RunNumber(row.newer),
         })
     };
-    rows.into_iter().map(outdated).collect()
+    Ok(rows.into_iter().filter_map(outdated).collect())
 }
 
 /// A fencing token that no lease has had.
