@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use pipelines::ids::{Attempt, JobId};
 
@@ -51,39 +51,14 @@ impl Objects {
             .join(format!("{job}.{attempt}.log"))
     }
 
-    /// Stores the part of `chunk` that is new and returns the log's length, durably.
-    pub async fn append(
-        &self,
-        (job, attempt): (JobId, Attempt),
-        offset: u64,
-        chunk: &[u8],
-    ) -> Result<u64, AppendError> {
-        let _alone = self.appends[job.0.unsigned_abs() as usize % self.appends.len()]
-            .lock()
-            .await;
-        let path = self.path(job, attempt);
-        if let Some(folder) = path.parent() {
-            tokio::fs::create_dir_all(folder).await?;
+    /// Waits until nobody else appends to the logs of this job.
+    pub async fn alone(&self, job: JobId) -> Alone<'_> {
+        let place = job.0.unsigned_abs() as usize % self.appends.len();
+        Alone {
+            objects: self,
+            job,
+            _guard: self.appends[place].lock().await,
         }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .await?;
-        let length = file.metadata().await?.len();
-        if offset > length {
-            return Err(AppendError::Gap(length));
-        }
-        let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
-        let Some(new) = chunk.get(known..).filter(|new| !new.is_empty()) else {
-            // An earlier call may have written this and failed before it was durable.
-            file.sync_data().await?;
-            return Ok(length);
-        };
-        file.write_all(new).await?;
-        file.flush().await?;
-        file.sync_data().await?;
-        Ok(length + new.len() as u64)
     }
 
     /// The log's length in bytes; 0 if there is none.
@@ -114,19 +89,74 @@ impl Objects {
     }
 }
 
+/// The right to append to the logs of one job, which nobody else has meanwhile.
+#[derive(Debug)]
+pub struct Alone<'a> {
+    objects: &'a Objects,
+    job: JobId,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Alone<'_> {
+    /// Stores the part of `chunk` that is new and returns the log's length, durably.
+    pub async fn append(
+        &self,
+        attempt: Attempt,
+        offset: u64,
+        chunk: &[u8],
+    ) -> Result<u64, AppendError> {
+        let path = self.objects.path(self.job, attempt);
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .await?;
+        let length = file.metadata().await?.len();
+        if offset > length {
+            return Err(AppendError::Gap(length));
+        }
+        let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
+        let Some(new) = chunk.get(known..).filter(|new| !new.is_empty()) else {
+            // An earlier call may have written this and failed before it was durable.
+            file.sync_data().await?;
+            return Ok(length);
+        };
+        file.write_all(new).await?;
+        file.flush().await?;
+        file.sync_data().await?;
+        Ok(length + new.len() as u64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn append(
+        objects: &Objects,
+        (job, attempt): (JobId, Attempt),
+        offset: u64,
+        chunk: &[u8],
+    ) -> Result<u64, AppendError> {
+        objects
+            .alone(job)
+            .await
+            .append(attempt, offset, chunk)
+            .await
+    }
 
     #[tokio::test]
     async fn a_chunk_sent_twice_is_stored_once_and_a_gap_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (objects, log) = (Objects::new(folder.path()), (JobId(7), Attempt(1)));
-        assert_eq!(objects.append(log, 0, b"one\n").await.unwrap(), 4);
-        assert_eq!(objects.append(log, 0, b"one\ntwo\n").await.unwrap(), 8);
-        assert_eq!(objects.append(log, 4, b"two\n").await.unwrap(), 8);
+        assert_eq!(append(&objects, log, 0, b"one\n").await.unwrap(), 4);
+        assert_eq!(append(&objects, log, 0, b"one\ntwo\n").await.unwrap(), 8);
+        assert_eq!(append(&objects, log, 4, b"two\n").await.unwrap(), 8);
         assert!(matches!(
-            objects.append(log, 9, b"x").await,
+            append(&objects, log, 9, b"x").await,
             Err(AppendError::Gap(8))
         ));
         assert_eq!(objects.read(log, 0, 100).await.unwrap(), b"one\ntwo\n");
@@ -137,7 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (objects, log) = (Objects::new(folder.path()), (JobId(7), Attempt(1)));
         let chunk = b"one\n".repeat(10_000);
-        let sends = (0..8).map(|_| objects.append(log, 0, &chunk));
+        let sends = (0..8).map(|_| append(&objects, log, 0, &chunk));
         for stored in futures_util::future::join_all(sends).await {
             assert_eq!(stored.unwrap(), chunk.len() as u64);
         }

@@ -199,9 +199,19 @@ mod tests {
         assert_eq!(objects.index(id.0, id.1).await.unwrap().lines, 0);
         let whole = log(0..2000);
         let (one, two) = whole.split_at(11_111);
-        objects.append(id, 0, one).await.unwrap();
+        objects
+            .alone(id.0)
+            .await
+            .append(id.1, 0, one)
+            .await
+            .unwrap();
         assert!(objects.index(id.0, id.1).await.unwrap().lines > 100);
-        objects.append(id, one.len() as u64, two).await.unwrap();
+        objects
+            .alone(id.0)
+            .await
+            .append(id.1, one.len() as u64, two)
+            .await
+            .unwrap();
         let index = objects.index(id.0, id.1).await.unwrap();
         assert_eq!((index.lines, index.steps.len()), (2000, 3));
         assert_eq!(index.steps, [(1, 0), (701, 1), (1401, 2)]);

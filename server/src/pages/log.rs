@@ -249,8 +249,10 @@ pub(crate) async fn lines(ask: Ask, path: JobPath) -> Result<Response, PageError
     let html = log
         .html((first, size), times(&ask, &log).await?, &ask)
         .await?;
-    // A whole chunk of an attempt that ended never changes, as long as the program does not.
-    let kept = log.ended && ask.get("v") == Some(assets::version());
+    // A whole chunk of an attempt that ended never changes, as long as the program does not. One that
+    // is not whole may be an answer from before the end of the log arrived.
+    let whole = first.saturating_add(size - 1) <= log.index.lines;
+    let kept = whole && log.ended && ask.get("v") == Some(assets::version());
     let cache = if kept {
         "private, max-age=31536000, immutable"
     } else {

@@ -54,7 +54,12 @@ impl Site {
         tx.commit().await.unwrap();
         for (job, attempt, log) in logs {
             let id = (JobId(job), Attempt(attempt));
-            app.objects.append(id, 0, &log).await.unwrap();
+            app.objects
+                .alone(id.0)
+                .await
+                .append(id.1, 0, &log)
+                .await
+                .unwrap();
         }
         Self {
             router: crate::web::router(app.clone()),

@@ -337,7 +337,8 @@ async fn append_log(
         attempt: place.attempt,
         fence: place.fence,
     };
-    held(app.store.reader(), job, lease_of(&caller, proof)).await?;
+    let lease = lease_of(&caller, proof);
+    held(app.store.reader(), job, lease).await?;
     if place.offset.saturating_add(body.len() as u64) > LOG_BYTES_MAX {
         return Err(Failure::refused(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -346,12 +347,16 @@ async fn append_log(
         )
         .into());
     }
-    let log = (job, place.attempt);
-    let objects = app.objects.clone();
+    let (objects, store) = (app.objects.clone(), app.store.clone());
     // A task of its own: a caller that hangs up must not leave half a write behind that goes on
     // while its repeat measures the log.
-    let stored = tokio::spawn(async move { objects.append(log, place.offset, &body).await });
-    match stored.await.map_err(anyhow::Error::from)? {
+    let stored = tokio::spawn(async move {
+        let alone = objects.alone(job).await;
+        // The lease may have been taken away while others were writing.
+        held(store.reader(), job, lease).await?;
+        Ok::<_, Failure>(alone.append(place.attempt, place.offset, &body).await)
+    });
+    match stored.await.map_err(anyhow::Error::from)?? {
         Ok(offset) => {
             app.live.publish(Topic::Log(job));
             Ok(Json(LogAck { offset }))

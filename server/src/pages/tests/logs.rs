@@ -41,8 +41,12 @@ async fn chunks_are_exact_and_kept_once_nothing_can_change() {
         .get(&format!("{job}?attempt=1&chunk=3&v={version}"))
         .await;
     assert_eq!(chunk.text.matches("<div").count(), 369);
+    assert_eq!(chunk.headers[header::CACHE_CONTROL], "private, no-cache");
+    let whole = site
+        .get(&format!("{job}?attempt=1&chunk=2&v={version}"))
+        .await;
     assert!(
-        chunk.headers[header::CACHE_CONTROL]
+        whole.headers[header::CACHE_CONTROL]
             .to_str()
             .unwrap()
             .contains("immutable")

@@ -171,6 +171,31 @@ async fn a_repeated_result_of_a_stopped_job_is_harmless_though_it_ended_otherwis
 }
 
 #[tokio::test]
+async fn a_log_whose_lease_is_taken_away_while_it_waits_to_be_written_is_refused() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &[]).await;
+    world.run(vec![steps("unit", &[])]).await;
+    let unit = world.claim(&runner).await.unwrap();
+    let other = world.app.objects.alone(unit.job).await;
+    let taken_away = async {
+        // Long enough for the call to have found its lease and to wait for the other's write.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.finish(&runner, &unit, Outcome::Passed).await;
+        drop(other);
+    };
+    let sent = world.log(&runner, (unit.job, unit.lease), (0, "1 0 o late\n"));
+    let ((status, _), ()) = tokio::join!(sent, taken_away);
+    assert_eq!(status, StatusCode::CONFLICT);
+    let length = world
+        .app
+        .objects
+        .length(unit.job, Attempt(1))
+        .await
+        .unwrap();
+    assert_eq!(length, 0);
+}
+
+#[tokio::test]
 async fn a_job_given_back_is_lost_at_once() {
     let world = World::new().await;
     let runner = world.runner("ada", &["staging"]).await;
