@@ -9,7 +9,7 @@ use ulid::Ulid;
 use super::build::build;
 use super::*;
 use crate::engine::contract_tests::{connect_docker, key, registry};
-use crate::engine::{Engine, StepSpec};
+use crate::engine::{Engine, StepEnd, StepSpec};
 use crate::logs::JobLog;
 
 struct World {
@@ -200,34 +200,56 @@ async fn a_registry_that_is_not_there_is_our_fault() {
     assert!(text.starts_with("cannot push to 127.0.0.1:1"), "{text}");
 }
 
+impl World {
+    /// Runs one step in the image that was built, and removes all of it.
+    async fn step(&self, script: &str) -> (Result<StepEnd, EngineError>, Vec<Vec<u8>>) {
+        let key = key();
+        self.engine.prepare(&key).await.unwrap();
+        let (log, mut local) = JobLog::local();
+        let image = format!("{}:{}", self.work.image, self.tag);
+        let step = StepSpec {
+            step: 1,
+            image: image.clone(),
+            script: script.into(),
+            env: std::collections::BTreeMap::new(),
+        };
+        let stop = CancellationToken::new();
+        let end = self.engine.run(&key, &step, &log.step(1), &stop).await;
+        drop(log);
+        self.engine.remove(&key).await.unwrap();
+        let none = None::<bollard::query_parameters::RemoveImageOptions>;
+        let docker = self.engine.docker();
+        docker.remove_image(&image, none, None).await.unwrap();
+        let mut lines = Vec::new();
+        while let Some(bytes) = local.next().await {
+            lines.extend(records(&bytes).map(|record| record.text.to_vec()));
+        }
+        (end, lines)
+    }
+}
+
+#[tokio::test]
+async fn what_an_image_has_in_its_workspace_is_not_mixed_into_the_checkout() {
+    let Some(world) = world("FROM localbase/busybox:1\nCOPY kept /workspace/kept\n").await else {
+        return;
+    };
+    assert_eq!(world.build().await.0, Ok(Built::Tagged));
+    let (end, lines) = world.step("ls -A; echo end").await;
+    assert!(
+        matches!(end, Ok(StepEnd::Exited { code: 0, .. })),
+        "{end:?}"
+    );
+    assert_eq!(lines, [b"end"]);
+}
+
 #[tokio::test]
 async fn a_step_in_an_image_without_a_shell_says_so() {
     let Some(world) = world("FROM scratch\nCOPY kept /kept\n").await else {
         return;
     };
     assert_eq!(world.build().await.0, Ok(Built::Tagged));
-    let key = key();
-    world.engine.prepare(&key).await.unwrap();
-    let (log, _local) = JobLog::local();
-    let step = StepSpec {
-        step: 1,
-        image: format!("{}:{}", world.work.image, world.tag),
-        script: "echo x".into(),
-        env: std::collections::BTreeMap::new(),
-    };
-    let stop = CancellationToken::new();
-    let end = world.engine.run(&key, &step, &log.step(1), &stop).await;
-    world.engine.remove(&key).await.unwrap();
-    let image = format!("{}:{}", world.work.image, world.tag);
-    let docker = world.engine.docker();
-    let removed = docker.remove_image(
-        &image,
-        None::<bollard::query_parameters::RemoveImageOptions>,
-        None,
-    );
-    removed.await.unwrap();
-    let Err(EngineError::Work(text)) = end else {
-        panic!("{end:?}");
+    let Err(EngineError::Work(text)) = world.step("echo x").await.0 else {
+        panic!("a step ran without a shell");
     };
     assert!(
         text.ends_with("has no /bin/sh: steps need an image with a shell"),

@@ -134,6 +134,13 @@ fn check_host(subject: &Subject<DockerEngine>, host: HostConfig) {
     assert_eq!(host.network_mode, Some(subject.key.resource()));
     assert_eq!(host.binds.unwrap_or_default(), Vec::<String>::new());
     assert_eq!(host.init, Some(true));
+    let volume = host.mounts.unwrap().remove(0).volume_options.unwrap();
+    assert_eq!(volume.no_copy, Some(true));
+    let log = host.log_config.unwrap();
+    assert_eq!(log.typ.as_deref(), Some("local"));
+    let options = log.config.unwrap();
+    assert_eq!(options["max-size"], "1843m");
+    assert_eq!(options["max-file"], "1");
     let options = host.security_opt.unwrap();
     assert_eq!(options, ["no-new-privileges"]);
     for mode in [

@@ -4,17 +4,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
 };
-use pipelines::limits::{STEP_MEMORY_BYTES, STEP_PIDS};
+use pipelines::limits::{LOG_BYTES_MAX, STEP_MEMORY_BYTES, STEP_PIDS};
 
 use super::{DockerEngine, WORKSPACE, failed, gone, labels, patiently};
 use crate::engine::{EngineError, JobKey, StepSpec};
 
 /// Longest script: the kernel gives one argument of a program 128 KB.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
+/// Tenths of a log's size that the engine's copy of it may take: an empty line is 18 bytes in a
+/// record of ours, and about 30 in the engine's.
+const ENGINE_LOG_TENTHS: u64 = 18;
+
 /// A container, network or volume as the engine lists it.
 pub(super) struct Listed {
     pub(super) id: String,
@@ -84,6 +90,11 @@ fn host(job: &JobKey) -> HostConfig {
             target: Some(WORKSPACE.into()),
             source: Some(job.resource()),
             typ: Some(MountType::VOLUME),
+            // What an image has at this place must not get mixed into the checkout.
+            volume_options: Some(MountVolumeOptions {
+                no_copy: Some(true),
+                ..Default::default()
+            }),
             ..Default::default()
         }]),
         cap_drop: Some(vec!["ALL".into()]),
@@ -98,10 +109,23 @@ fn host(job: &JobKey) -> HostConfig {
         // Keeps bytes as they are, and is read again when the connection to the engine broke.
         log_config: Some(HostConfigLogConfig {
             typ: Some("local".into()),
-            config: None,
+            config: Some(log_options()),
         }),
         ..Default::default()
     }
+}
+
+/// One file that holds whatever a job's log can hold: the driver's own bound is 100 MB, and what it
+/// has dropped is missing when the output is read again. The engine refuses to compress a lone file.
+fn log_options() -> HashMap<String, String> {
+    let size = LOG_BYTES_MAX.saturating_mul(ENGINE_LOG_TENTHS) / 10;
+    [
+        ("max-size", format!("{}m", size / 1024 / 1024)),
+        ("max-file", "1".into()),
+        ("compress", "false".into()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 impl DockerEngine {
