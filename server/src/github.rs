@@ -85,16 +85,6 @@ pub enum GitHubError {
     Refused(String),
 }
 
-impl GitHubError {
-    /// Whether the same call may succeed later.
-    pub(crate) fn is_passing(&self) -> bool {
-        match self {
-            Self::RateLimited { .. } | Self::Unavailable(_) => true,
-            Self::NotFound(_) | Self::NoAccess(_) | Self::Refused(_) => false,
-        }
-    }
-}
-
 /// A call about a repository. The path is what stands behind `/repos/OWNER/NAME`.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
@@ -276,10 +266,14 @@ fn judge(answer: Answer, path: &str) -> Result<Value, GitHubError> {
     match status {
         status if status.is_success() => Ok(body),
         StatusCode::NOT_FOUND => Err(GitHubError::NotFound(path.to_owned())),
-        StatusCode::UNAUTHORIZED
-        | StatusCode::FORBIDDEN
-        | StatusCode::GONE
-        | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => Err(GitHubError::NoAccess(words())),
+        // Even to a new token, so it says nothing about this repository: it is "later".
+        StatusCode::UNAUTHORIZED => Err(GitHubError::Unavailable(format!(
+            "it does not take our token: {}",
+            words()
+        ))),
+        StatusCode::FORBIDDEN | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+            Err(GitHubError::NoAccess(words()))
+        }
         _ => Err(GitHubError::Refused(format!("{status}: {}", words()))),
     }
 }

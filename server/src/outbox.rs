@@ -25,6 +25,8 @@ mod tests;
 
 /// The longest pause between two attempts: what GitHub missed reaches it soon after it is back.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The longest one after a no: people may put it right, but meanwhile it must not crowd out others.
+const PAUSE_REFUSED_MAX: Duration = Duration::from_secs(10 * 60);
 /// Who has heard nothing for so long does not wait any more.
 const PATIENCE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// What has been said is kept for a while, for people who ask what was said.
@@ -96,18 +98,19 @@ async fn failed(app: &App, due: &Due, error: &GitHubError) -> anyhow::Result<()>
     let words = error.to_string();
     app.metrics.github("failed");
     tracing::warn!(subject = due.subject, error = words, "cannot tell GitHub");
-    if !error.is_passing() || now.since(due.created_at()) > PATIENCE {
+    if now.since(due.created_at()) > PATIENCE {
         return finish(app, due, Some(&words)).await;
     }
-    let wanted = match error {
-        GitHubError::RateLimited { retry_after } => *retry_after,
-        GitHubError::NotFound(_)
-        | GitHubError::NoAccess(_)
-        | GitHubError::Unavailable(_)
-        | GitHubError::Refused(_) => Duration::ZERO,
+    // A no may be put right as well: access is given back, a rule is changed.
+    let (wanted, longest) = match error {
+        GitHubError::RateLimited { retry_after } => (*retry_after, PAUSE_MAX),
+        GitHubError::Unavailable(_) => (Duration::ZERO, PAUSE_MAX),
+        GitHubError::NotFound(_) | GitHubError::NoAccess(_) | GitHubError::Refused(_) => {
+            (Duration::ZERO, PAUSE_REFUSED_MAX)
+        }
     };
     let doublings = u32::try_from(due.attempts.clamp(0, 10)).unwrap_or(10);
-    let pause = Duration::from_secs(1 << doublings).min(PAUSE_MAX);
+    let pause = Duration::from_secs(1 << doublings).min(longest);
     let next = now.plus(pause.max(wanted) + jitter());
     let mut tx = app.store.begin().await?;
     outbox::postpone(&mut tx, due, (&words, next)).await?;

@@ -288,7 +288,7 @@ async fn an_outage_when_a_push_comes_only_delays_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_access_runs_end_and_no_call_is_repeated() -> Result<()> {
+async fn without_access_runs_end_and_what_is_to_be_told_waits() -> Result<()> {
     let world = World::start_with(FAST).await?;
     let repository = shop(&world).await?;
     let sha = repository
@@ -301,9 +301,10 @@ async fn without_access_runs_end_and_no_call_is_repeated() -> Result<()> {
     assert!(run.reason.unwrap_or_default().contains("no access"));
     let history = world.history().await?;
     world
-        .eventually("the outbox to be empty", SOON, async || {
-            let open = "select count(*) from outbox where done_at is null";
-            ensure!(history.number(open).await? == 0, "not yet");
+        .eventually("the message to wait", SOON, async || {
+            let waiting = "select count(*) from outbox where done_at is null \
+                           and error like 'no access%' and next_at > created_at";
+            ensure!(history.number(waiting).await? > 0, "not yet");
             Ok(())
         })
         .await

@@ -84,7 +84,8 @@ fn a_status_becomes_what_the_caller_branches_on() {
     let judged = |status| judge(answer(status, &[], "words"), "/x").map(|_| ());
     judged(200).unwrap();
     assert!(matches!(judged(404), Err(GitHubError::NotFound(_))));
-    for status in [401, 403, 410, 451] {
+    assert!(matches!(judged(401), Err(GitHubError::Unavailable(_))));
+    for status in [403, 410, 451] {
         assert!(
             matches!(judged(status), Err(GitHubError::NoAccess(_))),
             "{status}"

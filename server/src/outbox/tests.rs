@@ -3,7 +3,8 @@
 use pipelines::ids::RunId;
 use pipelines::timestamp::Timestamp;
 
-use super::{summary, title};
+use super::{PATIENCE, failed, ms, summary, title};
+use crate::github::GitHubError;
 use crate::progress::tests::{World, steps};
 use crate::store::outbox::{self, Due};
 use crate::store::runs::{self, CheckFacts};
@@ -60,6 +61,31 @@ async fn a_new_note_does_not_end_a_pause() {
     assert!(due(&world, 300).await.is_none());
     let again = due(&world, 500).await.unwrap();
     assert_eq!((again.attempts, again.created_at()), (1, Timestamp(10)));
+}
+
+#[tokio::test]
+async fn a_no_is_not_the_last_word_until_patience_ends() {
+    let world = World::new().await;
+    let now = world.app.clock.now().0;
+    let errors = [
+        GitHubError::NotFound("check".into()),
+        GitHubError::NoAccess("taken out".into()),
+        GitHubError::Refused("422".into()),
+    ];
+    for (run, error) in (1..).zip(&errors) {
+        note(&world, run, now).await;
+        let refused = due(&world, now).await.unwrap();
+        failed(&world.app, &refused, error).await.unwrap();
+    }
+    assert!(due(&world, now).await.is_none(), "they pause");
+    let open = outbox::count_open(world.app.store.reader());
+    assert_eq!(open.await.unwrap(), 3);
+
+    note(&world, 4, now - ms(PATIENCE) - 1).await;
+    let old = due(&world, now).await.unwrap();
+    failed(&world.app, &old, &errors[0]).await.unwrap();
+    let open = outbox::count_open(world.app.store.reader());
+    assert_eq!(open.await.unwrap(), 3);
 }
 
 #[tokio::test]
