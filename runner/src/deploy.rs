@@ -213,6 +213,12 @@ fn conclude(job: &DeployJob<'_>, end: End, last: &DeployProgress, serving: &str)
                 "{object} was changed by {manager} during the rollout of {what}: it is left as it is; {serving}"
             ),
         ),
+        End::Unseen(why) => early(
+            Outcome::InfrastructureError,
+            format!(
+                "{why}. The release is applied, and the cluster goes on rolling it out, unseen"
+            ),
+        ),
         End::Stopped => early(
             Outcome::Cancelled,
             format!(

@@ -5,6 +5,7 @@ mod failures;
 mod late;
 mod line;
 mod orders;
+mod rights;
 mod world;
 
 use orders::{Order, web};

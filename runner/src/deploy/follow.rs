@@ -71,6 +71,8 @@ pub(crate) enum End {
     Failed(String, Vec<String>),
     /// The objects are somebody else's now.
     TakenOver(Taker),
+    /// The cluster does not show how it goes, for this reason.
+    Unseen(String),
     /// Asked to stop.
     Stopped,
 }
@@ -173,19 +175,20 @@ pub(crate) async fn follow(rollout: &Rollout<'_>, steps: &mut Steps<'_>) -> Foll
 
 impl Follower<'_, '_> {
     fn hear(&mut self, word: Word) {
-        match &word {
-            Word::Silent(why) => self.silence.clone_from(why),
-            Word::Answers
-            | Word::Deployment(_)
-            | Word::ReplicaSet(_)
-            | Word::Pod(_)
-            | Word::Event(_) => self.sight.hears(),
+        if let Word::Silent(why) = &word {
+            self.silence.clone_from(why);
+        }
+        if word.is_heard() {
+            self.sight.hears();
         }
         self.state.take(word);
     }
 
     /// Looks once; the end, if there is one.
     async fn look(&mut self) -> Option<End> {
+        if let Some(why) = self.state.refused(self.rollout.namespace) {
+            return Some(End::Unseen(why));
+        }
         if self.sight.is_blind() {
             let text = format!("the cluster does not answer ({})", self.silence);
             self.say(format!(
@@ -199,8 +202,16 @@ impl Follower<'_, '_> {
             );
             return None;
         }
-        if !self.state.is_whole() {
-            return None;
+        let unlisted = self.state.unlisted();
+        if !unlisted.is_empty() {
+            let deadline = self.rollout.rules.deadline;
+            let late = self.sight.now() >= self.history.progress_at.plus(deadline);
+            return late.then(|| {
+                let (lists, seconds) = (unlisted.join(" and "), deadline.as_secs());
+                End::Unseen(format!(
+                    "the cluster has not listed {lists} for {seconds} s"
+                ))
+            });
         }
         let verdict = self.judge().await;
         if verdict == Verdict::Good {

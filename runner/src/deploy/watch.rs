@@ -7,12 +7,14 @@
 //! agreement before it believes.
 
 mod read;
+mod refused;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, SelectAll};
 use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
@@ -20,8 +22,10 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::snapshot::{EventView, Snapshot, Target, WorkloadView};
+use crate::clock;
 use read::{Owned, SetView};
 pub(crate) use read::{comparable, last_writer};
+use refused::{Refusal, Refusals};
 
 /// After an error of a watch, before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,10 +47,37 @@ pub(crate) enum Word {
     Pod(Box<watcher::Event<Pod>>),
     /// An event.
     Event(Box<watcher::Event<Event>>),
+    /// It does not let us see something.
+    Refused(Refusal),
     /// It answers.
     Answers,
     /// It does not answer: why.
     Silent(String),
+}
+
+impl Word {
+    /// Whether the cluster has said it. A watch begins with a word of its own, before any call.
+    pub(crate) fn is_heard(&self) -> bool {
+        match self {
+            Self::Deployment(event) => !matches!(**event, watcher::Event::Init),
+            Self::ReplicaSet(event) => !matches!(**event, watcher::Event::Init),
+            Self::Pod(event) => !matches!(**event, watcher::Event::Init),
+            Self::Event(event) => !matches!(**event, watcher::Event::Init),
+            Self::Answers => true,
+            Self::Refused(_) | Self::Silent(_) => false,
+        }
+    }
+
+    /// Which watch it is from.
+    fn resource(&self) -> Option<&'static str> {
+        match self {
+            Self::Deployment(_) => Some(Deployment::URL_PATH_SEGMENT),
+            Self::ReplicaSet(_) => Some(ReplicaSet::URL_PATH_SEGMENT),
+            Self::Pod(_) => Some(Pod::URL_PATH_SEGMENT),
+            Self::Event(_) => Some(Event::URL_PATH_SEGMENT),
+            Self::Refused(_) | Self::Answers | Self::Silent(_) => None,
+        }
+    }
 }
 
 /// Everything the cluster says about this namespace, for as long as it is polled.
@@ -86,7 +117,7 @@ where
             Err(error) => {
                 tracing::debug!(%error, "a watch is interrupted and will be resumed");
                 tokio::time::sleep(RETRY).await;
-                None
+                Refusal::of(&K::plural(&K::DynamicType::default()), &error).map(Word::Refused)
             }
         }
     });
@@ -125,12 +156,19 @@ pub(crate) struct State {
     sets: Store<SetView>,
     pods: Store<Owned>,
     events: Store<EventView>,
+    refusals: Refusals,
 }
 
 impl State {
     /// Takes in what was said.
     pub(crate) fn take(&mut self, word: Word) {
+        if let Some(resource) = word.resource().filter(|_| word.is_heard()) {
+            self.refusals.forget(resource);
+        }
         match word {
+            // Events only explain: without the right to see them, the verdict stands on the rest.
+            Word::Refused(refusal) if refusal.resource == Event::URL_PATH_SEGMENT => {}
+            Word::Refused(refusal) => self.refusals.note(refusal, clock::monotonic()),
             Word::Deployment(event) => self.deployments.take(*event, Some),
             Word::ReplicaSet(event) => self.sets.take(*event, |set| read::set(&set)),
             Word::Pod(event) => self.pods.take(*event, |pod| read::pod(&pod)),
@@ -150,9 +188,22 @@ impl State {
         Ok(())
     }
 
-    /// Whether everything has been listed at least once.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.deployments.listed && self.sets.listed && self.pods.listed && self.events.listed
+    /// What the verdict needs and has not been listed yet.
+    pub(crate) fn unlisted(&self) -> Vec<&'static str> {
+        let lists = [
+            (self.deployments.listed, Deployment::URL_PATH_SEGMENT),
+            (self.sets.listed, ReplicaSet::URL_PATH_SEGMENT),
+            (self.pods.listed, Pod::URL_PATH_SEGMENT),
+        ];
+        let missing = lists.into_iter().filter(|(listed, _)| !listed);
+        missing.map(|(_, resource)| resource).collect()
+    }
+
+    /// What the cluster refuses to show for good, in words.
+    pub(crate) fn refused(&self, namespace: &str) -> Option<String> {
+        let unlisted = self.unlisted();
+        let listed = |resource: &str| !unlisted.contains(&resource);
+        self.refusals.lasting(namespace, clock::monotonic(), listed)
     }
 
     /// A picture of this moment, one view for each target.

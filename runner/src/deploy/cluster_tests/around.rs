@@ -82,6 +82,26 @@ async fn time_without_sight_of_the_cluster_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_named_but_events_are_not_needed() {
+    in_namespace(async |world: World| {
+        let limited = world.limited().await;
+        world.grant("apps", &["deployments", "replicasets"]).await;
+        let blind = limited.deploy(Order::new(1, &web("1", 1))).await;
+        assert_eq!(
+            blind.finish.outcome,
+            Outcome::InfrastructureError,
+            "{blind:?}"
+        );
+        let reason = blind.finish.reason.unwrap();
+        assert!(reason.contains("refuses list on pods"), "{reason}");
+        world.grant("", &["pods"]).await;
+        let done = limited.deploy(Order::new(2, &web("1", 1))).await;
+        assert_eq!(done.finish.outcome, Outcome::Passed, "{done:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_deploy_says_what_it_leaves() {
     in_namespace(async |world: World| {
         let slow = web("1", 1).replace(

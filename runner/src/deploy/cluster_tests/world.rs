@@ -43,9 +43,9 @@ pub(super) fn skipped(why: &str) {
 }
 
 pub(super) struct World {
-    cluster: Cluster,
-    kubeconfig: PathBuf,
-    namespace: String,
+    pub(super) cluster: Cluster,
+    pub(super) kubeconfig: PathBuf,
+    pub(super) namespace: String,
 }
 
 /// Runs a test in a namespace of its own, which is deleted without waiting.
@@ -290,7 +290,7 @@ pub(super) async fn unreachable() -> Told {
     deploy(&kubeconfig, "shop", Order::new(1, &web("1", 1))).await
 }
 
-async fn deploy(kubeconfig: &Path, namespace: &str, order: Order) -> Told {
+pub(super) async fn deploy(kubeconfig: &Path, namespace: &str, order: Order) -> Told {
     let Listening {
         voices,
         reports: mut coming,
