@@ -148,13 +148,14 @@ impl Object {
         } else {
             Change::Changed
         };
-        Ok(target(answer, change))
+        target(answer, change).map_err(|problem| Unwritten::Refused(vec![problem]))
     }
 
     /// The fence of a workload that an earlier attempt has written. That it was changed by that
     /// attempt is all we know, so it is watched as a changed one.
-    pub(crate) fn adopt(&self) -> Option<Target> {
-        target(self.live.clone()?, Change::Changed)
+    pub(crate) fn adopt(&self) -> Result<Option<Target>, String> {
+        let live = self.live.clone();
+        live.map_or(Ok(None), |live| target(live, Change::Changed))
     }
 
     /// The marks that it will carry.
@@ -281,16 +282,22 @@ async fn look(
     })
 }
 
-/// What to follow, if it is a workload.
-fn target(answer: DynamicObject, change: Change) -> Option<Target> {
-    let is_deployment = answer
-        .types
-        .as_ref()
-        .is_some_and(|types| types.kind == "Deployment");
-    if !is_deployment {
-        return None;
+/// What to follow, if it is a workload. One that cannot be read is never taken for none.
+fn target(answer: DynamicObject, change: Change) -> Result<Option<Target>, String> {
+    let types = answer.types.as_ref();
+    if !types.is_some_and(|types| types.kind == "Deployment" && types.api_version == "apps/v1") {
+        return Ok(None);
     }
-    let deployment: Deployment = answer.try_parse().ok()?;
+    let title = format!("Deployment {}", answer.name_any());
+    let deployment: Deployment = answer.try_parse().map_err(|error| {
+        format!("{title} cannot be followed: the cluster's answer is unreadable ({error})")
+    })?;
+    let followed = followed(deployment, change);
+    let lacking = || format!("{title} cannot be followed: the cluster's answer is incomplete");
+    followed.map(Some).ok_or_else(lacking)
+}
+
+fn followed(deployment: Deployment, change: Change) -> Option<Target> {
     let spec = deployment.spec?;
     let pod = spec.template.spec.clone().unwrap_or_default();
     let containers = pod
@@ -310,4 +317,27 @@ fn target(answer: DynamicObject, change: Change) -> Option<Target> {
         spec: super::watch::comparable(serde_json::to_value(spec).ok()?),
         change,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(kind: &str, replicas: &Value) -> DynamicObject {
+        let spec = json!({"replicas": replicas, "selector": {}, "template": {}});
+        let metadata = json!({"name": "shop", "uid": "u", "generation": 1});
+        let (version, kind) = kind.split_once(' ').unwrap();
+        let object =
+            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn an_unreadable_deployment_is_not_taken_for_no_workload() {
+        let read = |kind, replicas| target(answer(kind, &replicas), Change::Changed);
+        let problem = read("apps/v1 Deployment", json!("many")).unwrap_err();
+        assert!(problem.contains("Deployment shop cannot be followed"));
+        assert!(read("apps/v1 Deployment", json!(1)).unwrap().is_some());
+        assert!(read("v1 ConfigMap", json!("many")).unwrap().is_none());
+    }
 }

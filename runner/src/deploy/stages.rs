@@ -173,11 +173,10 @@ pub(super) async fn write(
         steps
             .note("adopted what an earlier attempt has applied: nothing is written again")
             .await;
-        return Ok(prepared
-            .objects
-            .iter()
-            .filter_map(apply::Object::adopt)
-            .collect());
+        let objects = prepared.objects.iter();
+        let targets: Result<Vec<_>, _> = objects.map(apply::Object::adopt).collect();
+        let targets = targets.map_err(|problem| early(Outcome::Failed, problem))?;
+        return Ok(targets.into_iter().flatten().collect());
     }
     let mut targets = Vec::new();
     let all = prepared.objects.len();
