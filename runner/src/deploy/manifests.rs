@@ -105,12 +105,20 @@ fn check(object: &Value, namespace: &Namespace) -> Result<(), String> {
     };
     let kind = text(object, "kind")?;
     let version = text(object, "apiVersion")?;
-    if object["metadata"]["name"].as_str().unwrap_or("").is_empty() {
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    if name.is_empty() {
         return Err(format!(
             "{kind} has no `metadata.name` (`generateName` is not supported: a release names its objects)"
         ));
     }
     let title = title(object);
+    // The name becomes a part of paths and of sentences.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".:_-".contains(c);
+    if !name.chars().all(is_plain) {
+        return Err(format!(
+            "{kind} has the `metadata.name` {name:?}: a name has only letters, digits and . : _ -"
+        ));
+    }
     for field in ["labels", "annotations"] {
         if !matches!(object["metadata"][field], Value::Null | Value::Object(_)) {
             return Err(format!("{title}: `metadata.{field}` is not a mapping"));

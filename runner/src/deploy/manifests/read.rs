@@ -3,12 +3,15 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use pipelines::limits::REPORT_BYTES_MAX;
 use serde_json::Value;
 
 use super::Found;
 
 /// Largest manifest file, in bytes: etcd keeps no object above 1.5 MB.
 const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Most bytes of all files of one release: comments and layout may double what is kept.
+const BYTES_MAX: usize = 2 * REPORT_BYTES_MAX;
 /// Most manifest files of one folder.
 const FILES_MAX: usize = 500;
 
@@ -26,8 +29,18 @@ pub(super) fn objects(root: &Path, path: &str) -> (Vec<Found>, Vec<String>) {
     let mut problems = Vec::new();
     match files(root, path) {
         Ok(files) => {
+            let mut bytes = 0;
             for (name, file) in files {
-                match text(&file) {
+                let text = text(&file);
+                bytes += text.as_ref().map_or(0, String::len);
+                if bytes > BYTES_MAX {
+                    problems.push(format!(
+                        "the manifests of `{path}` have more than {BYTES_MAX} bytes in all: {name} \
+                         and what comes after it are not read"
+                    ));
+                    break;
+                }
+                match text {
                     Ok(text) => parse(&name, &text, &mut found, &mut problems),
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }

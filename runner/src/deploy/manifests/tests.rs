@@ -292,3 +292,23 @@ fn a_link_out_of_the_repository_is_not_followed() {
         );
     }
 }
+
+#[test]
+fn a_name_that_is_no_plain_word_is_refused() {
+    for name in ["../x", "a b", "a?b", "a/b", "ü"] {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: '{name}'}}\n");
+        refused(&[("a.yaml", &text)], &["`metadata.name`", name]);
+    }
+    let role =
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: 'a:B_c.d-1'}\n";
+    assert!(rendered(&[("a.yaml", role)], &[]).is_ok());
+}
+
+#[test]
+fn manifests_are_read_only_up_to_a_size_in_all() {
+    let comment = format!("#{}\n", "x".repeat(2 * 1024 * 1024 - 2));
+    let names: Vec<String> = (0..9).map(|number| format!("{number}.yaml")).collect();
+    let mut files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*comment)).collect();
+    files.push(("z.yaml", "not: [read"));
+    refused(&files, &["more than 16777216 bytes", "deploy/8.yaml"]);
+}
