@@ -36,7 +36,8 @@ use record::Batch;
 const PATIENCE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
-/// A commit may be known a moment later than the push that brought it.
+/// A commit may be known a moment later than the push that brought it, and access may come a moment
+/// later than the event that needs it.
 const MISSING_ATTEMPTS: i64 = 5;
 /// A delivery that fails by a fault of ours this often is put aside, so that others get their turn.
 const FAULTS_MAX: i64 = 20;
@@ -160,7 +161,9 @@ fn unreachable(delivery: &Delivery, error: &GitHubError) -> Handled {
     match error {
         GitHubError::RateLimited { retry_after } => Handled::Later(words, Some(*retry_after)),
         GitHubError::Unavailable(_) => Handled::Later(words, None),
-        GitHubError::NotFound(_) if delivery.attempts < MISSING_ATTEMPTS => {
+        GitHubError::NotFound(_) | GitHubError::NoAccess(_)
+            if delivery.attempts < MISSING_ATTEMPTS =>
+        {
             Handled::Later(words, None)
         }
         GitHubError::NotFound(_) => Handled::Closed(
@@ -169,7 +172,7 @@ fn unreachable(delivery: &Delivery, error: &GitHubError) -> Handled {
              repository is gone"
                 .into(),
         ),
-        // Nobody here can put that right, and GitHub tells when access is given.
+        // Nobody here can put that right; whoever can may let GitHub redeliver it then.
         GitHubError::NoAccess(_) => Handled::Closed(End::Ignored, words),
         GitHubError::Refused(_) => Handled::Closed(End::Failed, words),
     }

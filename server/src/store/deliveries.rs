@@ -18,14 +18,15 @@ pub(crate) struct NewDelivery<'a> {
 /// What storing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// It is new.
+    /// It is new, or it came to nothing before and is to be handled anew.
     New,
     /// It was there already, under this id or with this very body.
     Repeat,
 }
 
 /// Stores a delivery once. GitHub signs the body but not the id, so the same body under another id
-/// is a replay and counts as the same delivery.
+/// is a replay and counts as the same delivery. One that has failed or was ignored is opened again:
+/// so a person who has put the cause right can let GitHub redeliver it.
 pub(crate) async fn insert(
     tx: &mut Tx,
     new: NewDelivery<'_>,
@@ -41,7 +42,8 @@ pub(crate) async fn insert(
     .execute(&mut **tx)
     .await?;
     if repeated.rows_affected() > 0 {
-        return Ok(Stored::Repeat);
+        let opened = reopen(tx, new, now).await?;
+        return Ok(if opened { Stored::New } else { Stored::Repeat });
     }
     sqlx::query(
         "insert into deliveries \
@@ -57,6 +59,23 @@ pub(crate) async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(Stored::New)
+}
+
+/// Opens a delivery that came to nothing, as if it had been received now. What made runs is done and
+/// stays so.
+async fn reopen(tx: &mut Tx, new: NewDelivery<'_>, now: Timestamp) -> sqlx::Result<bool> {
+    let opened = sqlx::query(
+        "update deliveries set state = 'stored', attempts = 0, received_at = ?4, next_at = ?4, \
+         handled_at = null, outcome = null \
+         where (guid = ?1 or (event = ?2 and body_digest = ?3)) and state in ('ignored', 'failed')",
+    )
+    .bind(new.guid)
+    .bind(new.event)
+    .bind(new.body_digest)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(opened.rows_affected() > 0)
 }
 
 /// A delivery to handle.

@@ -6,9 +6,10 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::intake::tick;
+use crate::github::GitHubError;
+use crate::intake::{Handled, MISSING_ATTEMPTS, tick, unreachable};
 use crate::store::Store;
-use crate::store::deliveries::{self, NewDelivery};
+use crate::store::deliveries::{self, End, NewDelivery};
 use crate::tasks::Did;
 use crate::web::tests::github_config;
 
@@ -113,4 +114,50 @@ async fn a_delivery_that_waits_holds_up_the_later_ones_of_its_repository_only() 
         .await
         .unwrap();
     assert_eq!(attempts, [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn what_came_to_nothing_is_handled_again_when_it_is_redelivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = server(folder.path()).await;
+    for (guid, body) in [("one", "{"), ("two", "{"), ("three", "{")] {
+        deliver(&app, guid, ("push", body)).await;
+    }
+    let mut tx = app.store.begin().await.unwrap();
+    sqlx::query(
+        "update deliveries set attempts = 9, handled_at = 1, received_at = 1, \
+         state = case guid when 'one' then 'done' when 'two' then 'failed' else 'ignored' end",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    for guid in ["one", "two", "three"] {
+        deliver(&app, guid, ("push", "{")).await;
+    }
+    let anew: Vec<String> = sqlx::query_scalar(
+        "select guid from deliveries where state = 'stored' and attempts = 0 \
+         and handled_at is null and received_at > 1 and repeats = 1 order by id",
+    )
+    .fetch_all(app.store.reader())
+    .await
+    .unwrap();
+    assert_eq!(anew, ["two", "three"]);
+}
+
+#[tokio::test]
+async fn without_access_it_is_tried_a_few_times_and_then_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = server(folder.path()).await;
+    deliver(&app, "one", ("push", &push(7))).await;
+    let db = app.store.reader();
+    let delivery = deliveries::next_open(db, app.clock.now()).await.unwrap();
+    let mut delivery = delivery.unwrap();
+    let error = GitHubError::NoAccess("suspended".into());
+    assert!(matches!(unreachable(&delivery, &error), Handled::Later(..)));
+    delivery.attempts = MISSING_ATTEMPTS;
+    assert!(matches!(
+        unreachable(&delivery, &error),
+        Handled::Closed(End::Ignored, _)
+    ));
 }
