@@ -56,6 +56,11 @@ pub const LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const LOG_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of one log call, in bytes.
 pub const LOG_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a log's lines that a page reads whole; what is longer than
+/// [`LOG_PAGE_LINE_BYTES_MAX`] is cut once so much has been read.
+pub const LOG_PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that a page then reads of one line.
+pub const LOG_PAGE_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Lines of a log chunk as pages show and cache it.
 pub const LOG_CHUNK_LINES: usize = 500;
 /// Largest single output of a job, in bytes.

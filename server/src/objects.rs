@@ -12,7 +12,7 @@ use pipelines::ids::{Attempt, JobId};
 
 mod index;
 
-pub use index::Index;
+pub use index::{Index, Window};
 
 /// The folder of logs.
 #[derive(Debug, Clone)]

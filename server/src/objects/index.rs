@@ -3,14 +3,16 @@
 //! An index is made by reading the log once and kept while the program runs; when the log has grown,
 //! only what is new is read. It is never stored: the log is the truth.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pipelines::ids::{Attempt, JobId};
-use pipelines::limits::LOG_CHUNK_LINES;
+use pipelines::limits::{
+    LOG_CHUNK_LINES, LOG_LINE_BYTES_MAX, LOG_PAGE_BYTES_MAX, LOG_PAGE_LINE_BYTES_MAX,
+};
 use pipelines::log::Record;
 
 use super::Objects;
@@ -36,6 +38,15 @@ pub struct Index {
     chunks: Vec<Place>,
     /// The number of the first line of each stretch of one step, and the step. Lines count from 1.
     pub steps: Vec<(u64, u32)>,
+}
+
+/// Lines as pages read them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Their records.
+    pub bytes: Vec<u8>,
+    /// How many bytes are missing at the end of those lines that were cut, by the lines' numbers.
+    pub missing: BTreeMap<u64, usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +139,33 @@ impl Objects {
         Ok(grown)
     }
 
-    /// The records of up to `count` lines from line `first` (from 1) on.
+    /// What [`Objects::lines`] reads, with long lines cut so that it stays a few MiB whatever the
+    /// log holds.
+    pub async fn window(
+        &self,
+        (job, attempt): (JobId, Attempt),
+        index: Arc<Index>,
+        first: u64,
+        count: u64,
+    ) -> io::Result<Window> {
+        let path = self.path(job, attempt);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut window = Window::default();
+            let mut reader = open(&path, &index, first, count)?;
+            for number in first..first.saturating_add(reader.limit) {
+                let left = LOG_PAGE_BYTES_MAX.saturating_sub(window.bytes.len());
+                let max = left.clamp(LOG_PAGE_LINE_BYTES_MAX, LOG_LINE_BYTES_MAX + HEAD_MAX);
+                let missing = read_line(&mut reader.file, max, &mut window.bytes)?;
+                if missing > 0 {
+                    window.missing.insert(number, missing);
+                }
+            }
+            Ok(window)
+        });
+        read.await.map_err(io::Error::other)?
+    }
+
+    /// The records of up to `count` lines from line `first` (from 1) on, however long.
     pub async fn lines(
         &self,
         (job, attempt): (JobId, Attempt),
@@ -137,7 +174,14 @@ impl Objects {
         count: u64,
     ) -> io::Result<Vec<u8>> {
         let path = self.path(job, attempt);
-        let read = tokio::task::spawn_blocking(move || window(&path, &index, first, count));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut lines = Vec::new();
+            let mut reader = open(&path, &index, first, count)?;
+            for _ in 0..reader.limit {
+                reader.file.read_until(b'\n', &mut lines)?;
+            }
+            Ok(lines)
+        });
         read.await.map_err(io::Error::other)?
     }
 
@@ -152,24 +196,52 @@ impl Objects {
     }
 }
 
-fn window(path: &Path, index: &Index, first: u64, count: u64) -> io::Result<Vec<u8>> {
+/// A log, to be read from some line on, and how many of the lines asked for there are.
+struct Reader {
+    file: Box<dyn BufRead>,
+    limit: u64,
+}
+
+fn open(path: &Path, index: &Index, first: u64, count: u64) -> io::Result<Reader> {
     let skip = first.saturating_sub(1);
-    let count = count.min(index.lines.saturating_sub(skip));
+    let limit = count.min(index.lines.saturating_sub(skip));
     let chunk = usize::try_from(skip / LOG_CHUNK_LINES as u64).unwrap_or(usize::MAX);
-    let Some(place) = index.chunks.get(chunk).filter(|_| count > 0) else {
-        return Ok(Vec::new());
+    let Some(place) = index.chunks.get(chunk).filter(|_| limit > 0) else {
+        return Ok(Reader {
+            file: Box::new(io::empty()),
+            limit: 0,
+        });
     };
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(place.file))?;
-    let mut reader = BufReader::with_capacity(256 * 1024, file.take(index.bytes - place.file));
-    let mut lines = Vec::new();
+    let mut file = BufReader::with_capacity(256 * 1024, file.take(index.bytes - place.file));
     for _ in 0..skip % LOG_CHUNK_LINES as u64 {
-        reader.skip_until(b'\n')?;
+        file.skip_until(b'\n')?;
     }
-    for _ in 0..count {
-        reader.read_until(b'\n', &mut lines)?;
+    Ok(Reader {
+        file: Box::new(file),
+        limit,
+    })
+}
+
+/// Appends a line with its end, but no more than `max` bytes of it. Returns how many are missing.
+fn read_line(reader: &mut dyn BufRead, max: usize, lines: &mut Vec<u8>) -> io::Result<usize> {
+    let (mut kept, mut missing) = (0, 0);
+    loop {
+        let block = reader.fill_buf()?;
+        let end = block.iter().position(|byte| *byte == b'\n');
+        let text = end.unwrap_or(block.len());
+        let taken = text.min(max - kept);
+        lines.extend_from_slice(&block[..taken]);
+        kept += taken;
+        missing += text - taken;
+        let done = end.is_some() || block.is_empty();
+        reader.consume(end.map_or(text, |end| end + 1));
+        if done {
+            lines.push(b'\n');
+            return Ok(missing);
+        }
     }
-    Ok(lines)
 }
 
 #[cfg(test)]
@@ -231,5 +303,39 @@ mod tests {
         let (line, byte) = objects.line_of_text(&index, texts - 1);
         assert_eq!(line, 1501);
         assert!(byte < texts);
+    }
+
+    #[tokio::test]
+    async fn a_window_stays_small_whatever_the_lines_are_and_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (objects, id) = (Objects::new(folder.path()), (JobId(3), Attempt(1)));
+        let mut file = Vec::new();
+        let texts = [10, 3 << 20, 10].into_iter();
+        let texts = texts.chain(std::iter::repeat_n(LOG_LINE_BYTES_MAX, 200));
+        for length in texts.clone() {
+            let record = Record {
+                at_ms: 1,
+                step: 0,
+                voice: Voice::Out,
+                text: &b"x".repeat(length),
+            };
+            record.write(&mut file);
+        }
+        let alone = objects.alone(id.0).await;
+        alone.append(id.1, 0, &file).await.unwrap();
+        let index = objects.index(id.0, id.1).await.unwrap();
+        let window = objects.window(id, index.clone(), 1, 500).await.unwrap();
+        assert!(window.bytes.len() < 3 << 20, "{}", window.bytes.len());
+        let wanted: Vec<_> = texts.collect();
+        let read: Vec<_> = (1..)
+            .zip(records(&window.bytes))
+            .map(|(number, r)| r.text.len() + window.missing.get(&number).copied().unwrap_or(0))
+            .collect();
+        assert_eq!(read, wanted);
+        assert!(!window.missing.contains_key(&1) && !window.missing.contains_key(&4));
+        // Other windows begin at the right line, and the whole is still to be had.
+        let part = objects.window(id, index.clone(), 3, 1).await.unwrap();
+        assert_eq!((part.bytes.len(), part.missing.len()), (17, 0));
+        assert_eq!(objects.lines(id, index, 1, 500).await.unwrap(), file);
     }
 }

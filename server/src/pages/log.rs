@@ -12,7 +12,7 @@ use super::ask::{Ask, missing};
 use super::moments::{Lasting, utc};
 use super::{ansi, assets, words};
 use crate::error::PageError;
-use crate::objects::{Index, Objects};
+use crate::objects::{Index, Objects, Window};
 use crate::store::views::jobs::{self, JobRow, StepRow};
 use crate::store::views::runs;
 
@@ -93,12 +93,12 @@ impl Log {
         })
     }
 
-    /// The records of some lines, from line `first` on.
-    pub(crate) async fn read(&self, first: u64, count: u64) -> Result<Vec<u8>, PageError> {
+    /// The records of some lines, from line `first` on. Long ones may be cut.
+    pub(crate) async fn read(&self, first: u64, count: u64) -> Result<Window, PageError> {
         let log = (JobId(self.job.id), self.attempt);
         let read = self
             .objects
-            .lines(log, self.index.clone(), first, count)
+            .window(log, self.index.clone(), first, count)
             .await;
         Ok(read.map_err(anyhow::Error::from)?)
     }
@@ -110,7 +110,7 @@ impl Log {
         times: Times,
         ask: &Ask,
     ) -> Result<String, PageError> {
-        let bytes = self.read(first, count).await?;
+        let Window { bytes, missing } = self.read(first, count).await?;
         let mut out = String::with_capacity(bytes.len() * 2);
         for (number, record) in (first..).zip(records(&bytes)) {
             let steps = &self.index.steps;
@@ -122,7 +122,8 @@ impl Log {
             } else {
                 LINE_SHOWN_MAX
             };
-            line(number, &record, (times, max), &mut out);
+            let missing = missing.get(&number).copied().unwrap_or(0);
+            line((number, missing), &record, (times, max), &mut out);
         }
         Ok(out)
     }
@@ -167,7 +168,12 @@ impl Log {
 }
 
 /// One line. Its number is the link, and is not selected with the text.
-fn line(number: u64, record: &Record<'_>, (times, max): (Times, usize), out: &mut String) {
+fn line(
+    (number, missing): (u64, usize),
+    record: &Record<'_>,
+    (times, max): (Times, usize),
+    out: &mut String,
+) {
     let class = match record.voice {
         Voice::Out if is_error(record.text) => " class=\"x\"",
         Voice::Err if is_error(record.text) => " class=\"e x\"",
@@ -203,11 +209,11 @@ fn line(number: u64, record: &Record<'_>, (times, max): (Times, usize), out: &mu
             shown.overwritten
         );
     }
-    if shown.cut > 0 {
+    let cut = shown.cut + missing;
+    if cut > 0 {
         let _ = write!(
             out,
-            " <span class=\"cut\">… {} bytes more, see raw</span>",
-            shown.cut
+            " <span class=\"cut\">… {cut} bytes more, see raw</span>"
         );
     }
     // The line end is for copying: blocks are joined by it.
@@ -273,7 +279,11 @@ pub(crate) async fn times(ask: &Ask, log: &Log) -> Result<Times, PageError> {
         Some("clock") => Times::Clock,
         Some("since") => {
             let first = log.read(1, 1).await?;
-            Times::Since(records(&first).next().map_or(0, |record| record.at_ms))
+            Times::Since(
+                records(&first.bytes)
+                    .next()
+                    .map_or(0, |record| record.at_ms),
+            )
         }
         Some(_) | None => Times::Off,
     })

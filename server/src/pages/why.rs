@@ -38,7 +38,7 @@ impl Tail {
         let failed = log.steps.iter().find(|step| is_bad(*step.state));
         let step = failed.and_then(|step| u32::try_from(step.position).ok());
         let first = log.index.lines.saturating_sub(LOOK_BACK) + 1;
-        let bytes = log.read(first, LOOK_BACK).await?;
+        let bytes = log.read(first, LOOK_BACK).await?.bytes;
         let said = |record: &Record<'_>| {
             record.voice != Voice::Note && step.is_none_or(|step| record.step == step)
         };
