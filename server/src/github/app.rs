@@ -113,9 +113,12 @@ impl GitHub {
         Ok(text)
     }
 
-    /// The token at hand has been refused: get another next time.
+    /// The token at hand has been refused: get another next time. What has ended it, as a new
+    /// installation, has most likely ended the one that runners would be given, too.
     pub(super) fn forget_token(&self, repo: &Repo, purpose: Purpose) {
-        lock(&self.parts.tokens).remove(&(repo.id.0, purpose));
+        let mut tokens = lock(&self.parts.tokens);
+        tokens.remove(&(repo.id.0, purpose));
+        tokens.remove(&(repo.id.0, Purpose::Checkout));
     }
 
     async fn new_token(
@@ -165,4 +168,47 @@ fn read_token(body: &Value) -> Result<Token, GitHubError> {
             .and_then(|at| at.parse().ok())
             .ok_or_else(bad)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::routing::post;
+    use axum::{Json, Router};
+    use pipelines::ids::RepoId;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::web::tests::github_config;
+
+    #[tokio::test]
+    async fn a_refused_token_takes_that_of_the_checkout_with_it() {
+        let count = Arc::new(AtomicU32::new(0));
+        let token = move || async move {
+            let text = format!("t{}", count.fetch_add(1, Ordering::Relaxed));
+            let body = json!({ "token": text, "expires_at": "2099-01-01T00:00:00Z" });
+            (StatusCode::CREATED, Json(body))
+        };
+        // It gives tokens and takes none.
+        let router = Router::new()
+            .route("/app/installations/1/access_tokens", post(token))
+            .fallback(|| async { StatusCode::UNAUTHORIZED });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let github = GitHub::new(&github_config(&address), Clock).unwrap();
+        let repo = Repo {
+            id: RepoId(7),
+            installation: 1,
+            name: "acme/shop".parse().unwrap(),
+            default_branch: "main".parse().unwrap(),
+            private: true,
+        };
+        let first = github.checkout(&repo).await.unwrap();
+        assert_eq!(github.checkout(&repo).await.unwrap(), first);
+        github.call(&repo, Call::get("/x")).await.unwrap_err();
+        assert_ne!(github.checkout(&repo).await.unwrap().token, first.token);
+    }
 }
