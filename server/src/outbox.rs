@@ -4,10 +4,12 @@
 //! A subject (`check:RUN`) is handled by one tick at a time and in order; GitHub's limits are kept by
 //! `github/limiter.rs`, which lets changes through one by one.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lc_rs::rand;
+use futures_util::FutureExt as _;
 use pipelines::definition::Problem;
 use pipelines::ids::{RepoId, RunId};
 use pipelines::timestamp::Timestamp;
@@ -18,7 +20,7 @@ use crate::github::{GitHub, GitHubError};
 use crate::store::outbox::{self, Due};
 use crate::store::repos::{self, Repo};
 use crate::store::runs::{self, CheckFacts, JobLine};
-use crate::tasks::Did;
+use crate::tasks::{self, Did};
 
 #[cfg(test)]
 mod tests;
@@ -46,9 +48,18 @@ pub async fn tick(app: &App) -> anyhow::Result<Did> {
     let mut tx = app.store.begin().await?;
     outbox::note_attempt(&mut tx, &due).await?;
     tx.commit().await?;
-    match send(app, github, &due).await? {
-        Ok(()) => app.metrics.github("sent"),
-        Err(error) => failed(app, &due, &error).await?,
+    // A fault or a panic over one message must not keep the others from being sent.
+    match AssertUnwindSafe(send(app, github, &due))
+        .catch_unwind()
+        .await
+    {
+        Ok(Ok(Ok(()))) => app.metrics.github("sent"),
+        Ok(Ok(Err(error))) => failed(app, &due, &error).await?,
+        Ok(Err(error)) => fault(app, &due, &format!("{error:#}")).await?,
+        Err(panic) => {
+            app.metrics.panic("outbox");
+            fault(app, &due, tasks::words(&*panic)).await?;
+        }
     }
     Ok(Did::Something)
 }
@@ -94,13 +105,9 @@ async fn put(
 }
 
 async fn failed(app: &App, due: &Due, error: &GitHubError) -> anyhow::Result<()> {
-    let now = app.clock.now();
     let words = error.to_string();
     app.metrics.github("failed");
     tracing::warn!(subject = due.subject, error = words, "cannot tell GitHub");
-    if now.since(due.created_at()) > PATIENCE {
-        return finish(app, due, Some(&words)).await;
-    }
     // A no may be put right as well: access is given back, a rule is changed.
     let (wanted, longest) = match error {
         GitHubError::RateLimited { retry_after } => (*retry_after, PAUSE_MAX),
@@ -109,11 +116,36 @@ async fn failed(app: &App, due: &Due, error: &GitHubError) -> anyhow::Result<()>
             (Duration::ZERO, PAUSE_REFUSED_MAX)
         }
     };
+    postpone(app, due, &words, (wanted, longest)).await
+}
+
+/// The message cannot be made or stored, by a fault of ours.
+async fn fault(app: &App, due: &Due, words: &str) -> anyhow::Result<()> {
+    app.metrics.github("failed");
+    tracing::error!(
+        subject = due.subject,
+        error = words,
+        "cannot make a message"
+    );
+    postpone(app, due, words, (Duration::ZERO, PAUSE_REFUSED_MAX)).await
+}
+
+/// Leaves it for later, twice as long each time between the two pauses, until patience ends.
+async fn postpone(
+    app: &App,
+    due: &Due,
+    words: &str,
+    (wanted, longest): (Duration, Duration),
+) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    if now.since(due.created_at()) > PATIENCE {
+        return finish(app, due, Some(words)).await;
+    }
     let doublings = u32::try_from(due.attempts.clamp(0, 10)).unwrap_or(10);
     let pause = Duration::from_secs(1 << doublings).min(longest);
     let next = now.plus(pause.max(wanted) + jitter());
     let mut tx = app.store.begin().await?;
-    outbox::postpone(&mut tx, due, (&words, next)).await?;
+    outbox::postpone(&mut tx, due, (words, next)).await?;
     tx.commit().await?;
     Ok(())
 }

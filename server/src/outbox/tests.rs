@@ -3,11 +3,12 @@
 use pipelines::ids::RunId;
 use pipelines::timestamp::Timestamp;
 
-use super::{PATIENCE, failed, ms, summary, title};
-use crate::github::GitHubError;
+use super::{PATIENCE, failed, ms, summary, tick, title};
+use crate::github::{GitHub, GitHubError};
 use crate::progress::tests::{World, steps};
 use crate::store::outbox::{self, Due};
 use crate::store::runs::{self, CheckFacts};
+use crate::web::tests::github_config;
 
 async fn note(world: &World, run: i64, at: i64) {
     let mut tx = world.app.store.begin().await.unwrap();
@@ -86,6 +87,30 @@ async fn a_no_is_not_the_last_word_until_patience_ends() {
     failed(&world.app, &old, &errors[0]).await.unwrap();
     let open = outbox::count_open(world.app.store.reader());
     assert_eq!(open.await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_made_does_not_stop_the_others() {
+    let mut world = World::new().await;
+    // Nobody listens there, and nobody has to.
+    let config = github_config("http://127.0.0.1:9");
+    world.app.github = Some(GitHub::new(&config, world.app.clock).unwrap());
+    let broken = world.run(vec![steps("test", &[])]).await;
+    let mut tx = world.app.store.begin().await.unwrap();
+    sqlx::query("delete from outbox")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query("update runs set commit_sha = 'none'")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let now = world.app.clock.now().0;
+    note(&world, broken.0, now).await;
+    note(&world, 99, now).await;
+    tick(&world.app).await.unwrap();
+    assert_eq!(due(&world, now).await.unwrap().run(), Some(RunId(99)));
 }
 
 #[tokio::test]
