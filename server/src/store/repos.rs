@@ -41,10 +41,11 @@ impl RepoRow {
 }
 
 /// Stores what is now known of a repository. Whoever had the name before has been renamed or is
-/// gone, and we have not heard of it yet: it keeps its history under a name that says so.
+/// gone, and we have not heard of it yet: it keeps its history under a name that says so, and that is
+/// no longer than a name may be.
 pub(crate) async fn upsert(tx: &mut Tx, repo: &Repo, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query(
-        "update repos set name = name || '-former-' || id \
+        "update repos set name = substr(name, 1, 70) || '-former-' || id \
          where owner = ? collate nocase and name = ? collate nocase and id <> ?",
     )
     .bind(repo.name.owner())

@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use pipelines::ids::RepoId;
+use pipelines::timestamp::Timestamp;
+
+use super::repos::{self, Repo};
 use super::{OpenError, Store};
 
 mod statements;
@@ -111,4 +115,24 @@ async fn readers_cannot_write() {
         .execute(store.reader())
         .await;
     assert!(written.is_err());
+}
+
+#[tokio::test]
+async fn whoever_loses_a_long_name_keeps_one_that_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(folder.path()).await;
+    let mut tx = store.begin().await.unwrap();
+    for id in [i64::MAX, 2] {
+        let repo = Repo {
+            id: RepoId(id),
+            installation: 1,
+            name: format!("acme/{}", "x".repeat(100)).parse().unwrap(),
+            default_branch: "main".parse().unwrap(),
+            private: false,
+        };
+        repos::upsert(&mut tx, &repo, Timestamp(1)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let former = repos::find(store.reader(), RepoId(i64::MAX)).await;
+    assert!(former.unwrap().is_some());
 }
