@@ -40,7 +40,10 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
     {
         return Ok(Vec::new());
     }
-    repos::upsert(&mut tx, batch.repo, now).await?;
+    // What a person starts brings no news of the repository, only what was read here before the calls.
+    if batch.delivery.is_some() {
+        repos::upsert(&mut tx, batch.repo, now).await?;
+    }
     if let Some(environments) = &batch.decided.environments
         && !batch.decided.decisions.is_empty()
     {
