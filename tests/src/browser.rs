@@ -29,8 +29,8 @@ pub struct View {
 /// A browser with one page. It is killed when dropped.
 #[derive(Debug)]
 pub struct Browser {
-    _process: Child,
-    _profile: TempDir,
+    process: Child,
+    profile: TempDir,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     session: Option<String>,
@@ -71,10 +71,9 @@ impl Browser {
             .with_context(|| format!("cannot start {program}"))?;
         let to = process.stdin.take().context("the pipe was asked for")?;
         let from = BufReader::new(process.stdout.take().context("the pipe was asked for")?);
-        let (_process, _profile) = (process, profile);
         let mut browser = Self {
-            _process,
-            _profile,
+            process,
+            profile,
             to,
             from,
             session: None,
@@ -155,6 +154,15 @@ impl Browser {
         let shot = self.call("Page.captureScreenshot", whole).await?;
         let data = shot["data"].as_str().context("a picture has data")?;
         std::fs::write(file, base64::prelude::BASE64_STANDARD.decode(data)?)?;
+        Ok(())
+    }
+
+    /// Ends it with all its processes, and deletes its profile: killed, it would still write there.
+    pub async fn close(mut self) -> Result<()> {
+        self.session = None;
+        self.call("Browser.close", json!({})).await?;
+        self.process.wait().await?;
+        self.profile.close()?;
         Ok(())
     }
 

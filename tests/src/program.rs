@@ -106,6 +106,20 @@ impl Program {
     }
 }
 
+impl Drop for Program {
+    /// Waits for the end, so that nothing is written any more into a folder about to be deleted.
+    fn drop(&mut self) {
+        // An error says that it has ended already.
+        drop(self.child.start_kill());
+        for _ in 0..400 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// The last lines of a log file, under a heading.
 pub fn tail(name: &str, log: &Path, lines: usize) -> String {
     let text = std::fs::read(log).unwrap_or_default();

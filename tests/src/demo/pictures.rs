@@ -82,6 +82,7 @@ pub(super) async fn take(place: &Place, dir: &Path) -> Result<()> {
                 .await?;
         }
     }
+    browser.close().await?;
     println!(
         "\n  {} pictures in {}",
         VIEWS.len() * pages.len(),
