@@ -6,6 +6,7 @@
 
 mod figures;
 mod forge;
+mod git;
 mod installation;
 mod scenarios;
 

@@ -49,7 +49,9 @@ async fn seed(app: &App, empty: bool) -> anyhow::Result<Vec<JobId>> {
     tx.commit().await?;
     for (job, attempt, log) in &logs {
         app.objects
-            .append((JobId(*job), Attempt(*attempt)), 0, log)
+            .alone(JobId(*job))
+            .await
+            .append(Attempt(*attempt), 0, log)
             .await?;
     }
     Ok(logs.into_iter().map(|(job, _, _)| JobId(job)).collect())
@@ -65,7 +67,12 @@ async fn grow(app: App, logs: Vec<JobId>) -> anyhow::Result<()> {
         let text: String = (0..20)
             .map(|n| format!("{now} 0 o growing {number}.{n}\n"))
             .collect();
-        length = app.objects.append(log, length, text.as_bytes()).await?;
+        length = app
+            .objects
+            .alone(log.0)
+            .await
+            .append(log.1, length, text.as_bytes())
+            .await?;
         app.live.publish(Topic::Log(log.0));
     }
     Ok(())

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
+use http_body_util::{BodyExt as _, Limited};
 use octocrab::Octocrab;
 use octocrab::service::middleware::retry::RetryConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -216,9 +216,11 @@ impl GitHub {
             .await
             .map_err(|error| unavailable(&chain(&error)))?;
         let (head, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(Body::new(body), ANSWER_BYTES_MAX)
+        let bytes = Limited::new(body, ANSWER_BYTES_MAX)
+            .collect()
             .await
-            .map_err(|error| unavailable(&error))?;
+            .map_err(|error| unavailable(&error))?
+            .to_bytes();
         let body = match serde_json::from_slice(&bytes) {
             Ok(body) => body,
             // Proxies answer in HTML; only a good answer must be JSON.
