@@ -1,11 +1,15 @@
 //! `/repos/{owner}/{repo}/deploys/{number}`: is the rollout going well, must I step in?
 
+mod phases;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use pipelines::deploy::{Cause, ClusterEvent, DeployProgress, Phase, Pod, PodState};
+use pipelines::deploy::{Cause, ClusterEvent, DeployProgress, Pod, PodState};
 use pipelines::ids::{DeployId, RepoId};
 use pipelines::job::State;
+
+use self::phases::{PhaseMark, phases};
 
 use super::ask::{Ask, missing};
 use super::environments::{images, progress};
@@ -42,14 +46,6 @@ struct Deploy {
     finished: Option<When>,
     probes: Option<(i64, i64)>,
     live: bool,
-}
-
-#[derive(Clone, Copy)]
-struct PhaseMark {
-    word: &'static str,
-    /// `past`, `now` or nothing.
-    class: &'static str,
-    status: Status,
 }
 
 /// The pods of one generation.
@@ -220,33 +216,6 @@ fn verdict(row: &DeployRow, told: Option<&DeployProgress>) -> String {
         }
     })
 }
-
-fn phases(state: State, told: Option<&DeployProgress>) -> Vec<PhaseMark> {
-    let at = told.map(|told| told.phase);
-    let all = [
-        Phase::Preparing,
-        Phase::Applying,
-        Phase::Rolling,
-        Phase::Verifying,
-    ];
-    let done = words::of_state(State::Passed);
-    let mark = |phase: Phase| {
-        let past = at.is_some_and(|at| phase < at) || state == State::Passed;
-        let (class, status) = match (past, at == Some(phase)) {
-            // A rollout that ended badly says `Done` as its phase too: what it reached is not known.
-            (true, _) if state == State::Passed || at != Some(Phase::Done) => ("past", done),
-            (false, true) => ("now", words::of_state(state)),
-            (true | false, _) => ("", words::OPEN),
-        };
-        PhaseMark {
-            word: words::of_phase(phase),
-            class,
-            status,
-        }
-    };
-    all.into_iter().map(mark).collect()
-}
-
 fn bands(told: &DeployProgress) -> Vec<Band> {
     let wanted: u32 = told.workloads.iter().map(|workload| workload.wanted).sum();
     let new: Vec<&Pod> = told.pods.iter().filter(|pod| pod.new).collect();
