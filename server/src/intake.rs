@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use pipelines::ids::DeliveryId;
+use pipelines::ids::{DeliveryId, RepoId, RunId};
 use pipelines::timestamp::Timestamp;
 
 use crate::app::App;
@@ -97,7 +97,7 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
         Incoming::Repository(repo) => {
             let words = format!("it is now known as {}", repo.name);
             // One that never had a push is not known here, and need not be.
-            if repos::find(app.store.reader(), repo.id).await?.is_some() {
+            if is_known(app, repo.id).await? {
                 let mut tx = app.store.begin().await?;
                 repos::upsert(&mut tx, &repo, app.clock.now()).await?;
                 tx.commit().await?;
@@ -123,6 +123,10 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             };
             let material = match material::fetch(github, &repo, &event).await {
                 Ok(material) => material,
+                // One we know may be out of reach for a moment; one we never had is none of ours.
+                Err(error @ GitHubError::NoAccess(_)) if !is_known(app, repo.id).await? => {
+                    return Ok(Handled::Closed(End::Ignored, error.to_string()));
+                }
                 Err(error) => return Ok(unreachable(delivery, &error)),
             };
             let decided = decide::decide(&material, &repo, &event);
@@ -140,11 +144,7 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
     }
 }
 
-async fn again(
-    app: &App,
-    delivery: &Delivery,
-    run: pipelines::ids::RunId,
-) -> anyhow::Result<Handled> {
+async fn again(app: &App, delivery: &Delivery, run: RunId) -> anyhow::Result<Handled> {
     match start::rerun_for(app, run, Some(delivery.id())).await {
         Ok(_) => Ok(Handled::Stored),
         Err(StartError::GitHub(error)) => Ok(unreachable(delivery, &error)),
@@ -153,6 +153,10 @@ async fn again(
             Ok(Handled::Closed(End::Ignored, error.to_string()))
         }
     }
+}
+
+async fn is_known(app: &App, repo: RepoId) -> sqlx::Result<bool> {
+    Ok(repos::find(app.store.reader(), repo).await?.is_some())
 }
 
 /// What a failure to read the files means for a delivery.
