@@ -26,12 +26,10 @@ async fn rolling(shop: &Shop) -> Result<String> {
         .await?;
     let deployment = shop.staging.deployment("shop").await?;
     let status = deployment.status.context("it has a status")?;
-    let (updated, wanted) = (
-        status.updated_replicas.unwrap_or(0),
-        status.replicas.unwrap_or(0),
-    );
+    // A status that has not seen the new template yet still counts the old pods as updated.
+    let is_seen = status.observed_generation == deployment.metadata.generation;
     ensure!(
-        updated < wanted,
+        !is_seen || status.updated_replicas < status.replicas,
         "the rollout was over too soon to be interrupted"
     );
     Ok(sha)
