@@ -42,7 +42,7 @@ create table runs (
     number integer not null,
     pipeline text not null,
     delivery_id integer references deliveries (id),
-    event text not null check (event in ('push', 'pull_request', 'manual')),
+    event text not null check (event in ('push', 'pull_request', 'schedule', 'manual')),
     trust text not null check (trust in ('trusted', 'fork')),
     branch text,
     tag text,
@@ -54,6 +54,11 @@ create table runs (
     reason text,                                -- the first cause, as a sentence
     problems text not null default '[]',        -- JSON: what is wrong in the pipeline file
     file text,                                  -- the pipeline file as it was read
+    inputs text not null default '{}',          -- JSON object of texts: what a person gave along
+    templates text not null default '[]',       -- JSON: pipelines::plan::UsedTemplate
+    concurrency_group text,                     -- runs of one repository that do not go on side by side
+    concurrency_newest text check (concurrency_newest in ('wins', 'waits')),
+    schedule_at integer,                        -- the moment a schedule meant, for a run it started
     created_at integer not null,
     started_at integer,
     finished_at integer,
@@ -61,6 +66,8 @@ create table runs (
     unique (repo_id, number)
 ) strict;
 create unique index runs_once on runs (delivery_id, pipeline) where delivery_id is not null;
+create unique index runs_scheduled on runs (repo_id, pipeline, schedule_at) where schedule_at is not null;
+create index runs_group on runs (repo_id, concurrency_group, number) where state in ('waiting', 'queued', 'running');
 create index runs_branch on runs (repo_id, branch, number);
 create index runs_open on runs (id) where state in ('waiting', 'queued', 'running');
 
@@ -70,7 +77,10 @@ create table jobs (
     position integer not null,                  -- in the plan, from 0
     name text not null,
     kind text not null check (kind in ('steps', 'build', 'deploy')),
+    group_name text not null,                   -- the job of the file: cells of a matrix share it
+    matrix text not null default '{}',          -- JSON object of texts: its cell
     needs text not null,                        -- JSON list of names
+    condition text not null default 'success' check (condition in ('success', 'failure', 'always')),
     environment text,                           -- of a deploy
     work text not null,                         -- JSON: pipelines::plan::Work
     timeout_seconds integer not null,
@@ -78,6 +88,7 @@ create table jobs (
     reason text,
     attempt integer not null default 0,         -- the present or last one
     retries_left integer not null,
+    retry_on text not null default '[]',        -- JSON list of pipelines::plan::RetryOn
     runner_id integer references runners (id),  -- of the present lease
     fence integer,                              -- of the present lease
     stop text,                                  -- why the runner has been asked to stop
@@ -111,6 +122,7 @@ create table steps (
     name text not null,
     state text not null check (state in ('running', 'passed', 'failed', 'cancelled', 'skipped', 'timed_out', 'infrastructure_error', 'superseded')),
     exit_code integer,
+    reason text,                                -- why it was skipped
     started_at integer not null,
     finished_at integer,
     primary key (job_id, attempt, position)
@@ -255,3 +267,83 @@ create table counters (
     value integer not null
 ) strict, without rowid;
 insert into counters (name, value) values ('fence', 0);
+
+-- Secrets, sealed: the key is a file beside the database, and the row's place is sealed in.
+create table secrets (
+    id integer primary key,
+    repo_id integer references repos (id),      -- null: of every repository
+    name text not null,
+    sealed blob not null,
+    branches text,                              -- pattern list, as in files; null: any branch and tag
+    environments text not null default '[]',    -- JSON list: only deploys to these; empty: no such rule
+    kinds text not null default '[]',           -- JSON list of job kinds; empty: all
+    created_at integer not null,
+    created_by text not null,
+    changed_at integer not null
+) strict;
+create unique index secrets_name on secrets (coalesce(repo_id, 0), name);
+
+-- Files kept from run to run; the bytes are in the object store.
+create table caches (
+    id integer primary key,
+    repo_id integer not null references repos (id),
+    scope text not null,                        -- trusted, or fork:PULL_REQUEST
+    prefix text not null,
+    key text not null,
+    object text not null unique,                -- where the bytes are
+    bytes integer not null,
+    digest text not null,                       -- SHA-256 in hex
+    job_id integer not null references jobs (id),          -- that made it
+    created_at integer not null,
+    used_at integer not null,
+    unique (repo_id, scope, prefix, key)
+) strict;
+create index caches_used on caches (repo_id, used_at);
+
+-- Files that a job leaves for people.
+create table artifacts (
+    id integer primary key,
+    job_id integer not null references jobs (id),
+    attempt integer not null,
+    kind text not null check (kind in ('artifact', 'junit')),
+    path text not null,                         -- relative to the workspace
+    object text not null unique,
+    bytes integer not null,
+    digest text not null,                       -- SHA-256 in hex
+    created_at integer not null,
+    unique (job_id, attempt, kind, path)
+) strict;
+
+-- What JUnit reports said, one row for each attempt that had some.
+create table test_reports (
+    job_id integer not null references jobs (id),
+    attempt integer not null,
+    passed integer not null,
+    failed integer not null,
+    skipped integer not null,
+    problems text not null,                     -- JSON list of sentences
+    primary key (job_id, attempt)
+) strict, without rowid;
+
+create table test_cases (
+    job_id integer not null references jobs (id),
+    attempt integer not null,
+    position integer not null,                  -- failed ones first
+    suite text not null,
+    name text not null,
+    state text not null check (state in ('passed', 'failed', 'skipped')),
+    millis integer not null,
+    message text,
+    primary key (job_id, attempt, position)
+) strict, without rowid;
+
+-- When pipelines start by themselves, as the default branch last said.
+create table schedules (
+    repo_id integer not null references repos (id),
+    pipeline text not null,
+    cron text not null,
+    zone text not null,
+    next_at integer not null,                   -- the moment it starts next
+    primary key (repo_id, pipeline, cron, zone)
+) strict, without rowid;
+create index schedules_due on schedules (next_at);

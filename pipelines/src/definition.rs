@@ -25,15 +25,18 @@ pub(crate) use tree::{Entry, read as read_tree};
 use crate::event::EventKind;
 use crate::expression::Template;
 use crate::graph::Graph;
-use crate::names::{EnvironmentName, JobName};
+use crate::names::{EnvironmentName, JobName, SecretName, ServiceName};
 use crate::pattern::Patterns;
-use crate::plan::{Strategy, Verify};
+use crate::plan::{Condition, Newest, Retry, Strategy, UsedTemplate, Verify};
 
 /// A valid pipeline file. It can only be made by [`Definition::parse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     pub(crate) triggers: Triggers,
     pub(crate) env: Env,
+    pub(crate) concurrency: Option<ConcurrencyDefinition>,
+    /// The files of other repositories it was read with.
+    pub(crate) templates: Vec<UsedTemplate>,
     /// In the file's order; needs exist and have no cycles.
     pub(crate) jobs: Vec<JobDefinition>,
 }
@@ -99,7 +102,59 @@ impl Definition {
 pub(crate) struct Triggers {
     pub(crate) push: Option<PushTrigger>,
     pub(crate) pull_request: Option<PullRequestTrigger>,
-    pub(crate) manual: bool,
+    pub(crate) schedule: Vec<ScheduleTrigger>,
+    pub(crate) manual: Option<ManualTrigger>,
+}
+
+/// When, without anybody asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScheduleTrigger {
+    /// Five fields, as cron has them.
+    pub(crate) cron: String,
+    /// A name of the time zone database.
+    pub(crate) zone: String,
+}
+
+/// What a person who starts the pipeline may say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ManualTrigger {
+    /// In the file's order.
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// One thing that a person who starts a pipeline may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// What may be said.
+    pub kind: InputKind,
+    /// Whether something must be said.
+    pub required: bool,
+    /// What holds if nothing is said.
+    pub default: Option<String>,
+    /// For the person, if the file says anything.
+    pub description: Option<String>,
+}
+
+/// What may be said for an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputKind {
+    /// Any line of text.
+    Text,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// One of these.
+    Choice(Vec<String>),
+}
+
+/// Which runs do not go on beside one another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConcurrencyDefinition {
+    pub(crate) group: At<Template>,
+    pub(crate) newest: Newest,
 }
 
 /// Which pushes. Branches and tags: if only one of them is filtered, the other starts nothing.
@@ -126,15 +181,32 @@ pub(crate) struct JobDefinition {
     pub(crate) needs: Vec<At<JobName>>,
     pub(crate) when: When,
     pub(crate) timeout_seconds: u32,
-    pub(crate) retries: u32,
+    pub(crate) retry: Retry,
+    pub(crate) matrix: Option<MatrixDefinition>,
     pub(crate) work: WorkDefinition,
+}
+
+/// A job made many.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MatrixDefinition {
+    /// Every combination of their values is a cell; the first axis changes slowest.
+    pub(crate) axes: Vec<(String, Vec<String>)>,
+    /// Added to the cells that they agree with on all axes, or cells of their own.
+    pub(crate) include: Vec<Vec<(String, String)>>,
+    /// Cells that agree with one of these are left out.
+    pub(crate) exclude: Vec<Vec<(String, String)>>,
 }
 
 /// What must hold for a job to run: all that is given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct When {
     pub(crate) branch: Option<Patterns>,
+    pub(crate) tag: Option<Patterns>,
     pub(crate) event: Option<EventFilter>,
+    pub(crate) path: Option<Patterns>,
+    pub(crate) status: Condition,
+    /// By axis.
+    pub(crate) matrix: Vec<(String, Patterns)>,
 }
 
 /// A list of events: any of the wanted (or all, if none is), none of the unwanted.
@@ -154,7 +226,31 @@ pub(crate) enum WorkDefinition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepsDefinition {
     pub(crate) env: Env,
+    pub(crate) services: Vec<ServiceDefinition>,
+    pub(crate) caches: Vec<CacheDefinition>,
+    /// For every step.
+    pub(crate) secrets: Vec<SecretName>,
     pub(crate) steps: Vec<StepDefinition>,
+    pub(crate) artifacts: Vec<At<Template>>,
+    pub(crate) junit: Vec<At<Template>>,
+    /// The name → the file that holds the text.
+    pub(crate) outputs: Vec<(String, At<Template>)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceDefinition {
+    pub(crate) name: ServiceName,
+    pub(crate) image: At<Template>,
+    pub(crate) env: Env,
+    pub(crate) ready: Option<String>,
+    pub(crate) ready_seconds: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CacheDefinition {
+    /// Patterns of files, by whose content a cache is known.
+    pub(crate) key: Vec<At<Template>>,
+    pub(crate) paths: Vec<At<Template>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +260,9 @@ pub(crate) struct StepDefinition {
     /// Its own image, or the job's.
     pub(crate) image: At<Template>,
     pub(crate) env: Env,
+    pub(crate) secrets: Vec<SecretName>,
     pub(crate) timeout_seconds: Option<u32>,
+    pub(crate) when: When,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,8 +270,10 @@ pub(crate) struct BuildDefinition {
     pub(crate) image: At<Template>,
     pub(crate) context: String,
     pub(crate) dockerfile: String,
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<At<Template>>,
+    pub(crate) platforms: Vec<String>,
     pub(crate) args: Env,
+    pub(crate) secrets: Vec<SecretName>,
     pub(crate) tags: Vec<At<Template>>,
 }
 
@@ -190,6 +290,7 @@ pub(crate) enum SourceDefinition {
     Manifests {
         path: String,
         images: Vec<(String, At<JobName>)>,
+        before: Vec<String>,
     },
     Promote(At<EnvironmentName>),
 }

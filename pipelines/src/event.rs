@@ -1,5 +1,7 @@
 //! What happened on the forge, in our words, and how far it is trusted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::names::{BranchName, CommitSha, RepoName, TagName};
@@ -23,6 +25,9 @@ pub struct GitEvent {
     pub title: String,
     /// Who did it: the login on the forge.
     pub author: String,
+    /// What a person gave along, by input; only for [`EventKind::Manual`].
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// The kinds of event a pipeline can be started by (`on:`).
@@ -33,6 +38,8 @@ pub enum EventKind {
     Push,
     /// A pull request was opened, reopened or got new commits.
     PullRequest,
+    /// Its time had come.
+    Schedule,
     /// A person asked for it.
     Manual,
 }
@@ -43,6 +50,7 @@ impl EventKind {
         match self {
             Self::Push => "push",
             Self::PullRequest => "pull_request",
+            Self::Schedule => "schedule",
             Self::Manual => "manual",
         }
     }

@@ -60,6 +60,14 @@ id!(
     DeployNumber
 );
 id!(
+    /// A stored cache.
+    CacheId
+);
+id!(
+    /// A stored artifact.
+    ArtifactId
+);
+id!(
     /// The fencing token of a lease: grows with every claim, so that a late writer is told apart.
     Fence
 );

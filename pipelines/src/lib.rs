@@ -11,6 +11,7 @@ mod expression;
 mod graph;
 pub mod ids;
 pub mod job;
+pub mod junit;
 pub mod limits;
 pub mod log;
 pub mod names;
@@ -21,5 +22,6 @@ pub mod run;
 pub mod schedule;
 #[cfg(test)]
 mod simulation;
+pub mod template;
 pub mod timestamp;
 pub mod wire;

@@ -75,3 +75,43 @@ pub const ROLLOUT_DEADLINE_DEFAULT: Duration = Duration::from_secs(600);
 pub const STEP_MEMORY_BYTES: i64 = 4 * 1024 * 1024 * 1024;
 /// Processes and threads of a step's container.
 pub const STEP_PIDS: i64 = 4096;
+/// Most services of a job.
+pub const SERVICES_MAX: usize = 16;
+/// A service must be ready within this time.
+pub const SERVICE_READY: Duration = Duration::from_secs(120);
+/// Most caches of a job.
+pub const CACHES_MAX: usize = 16;
+/// Largest cache, packed, in bytes.
+pub const CACHE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Largest cache, unpacked, in bytes: what a small archive may become.
+pub const CACHE_UNPACKED_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
+/// Most files and folders of an archive.
+pub const ARCHIVE_ENTRIES_MAX: u64 = 1_000_000;
+/// Most artifacts of a job.
+pub const ARTIFACTS_MAX: usize = 1000;
+/// Largest artifact, in bytes.
+pub const ARTIFACT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Largest JUnit report, in bytes.
+pub const JUNIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Most tests of one job that are kept one by one; the counts hold all.
+pub const TEST_CASES_MAX: usize = 5000;
+/// Most bytes kept of what a test says about its failure.
+pub const TEST_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// Most outputs of a job.
+pub const OUTPUTS_MAX: usize = 32;
+/// Most secrets of a job or step.
+pub const SECRETS_MAX: usize = 32;
+/// Largest secret, in bytes: an environment variable holds 128 KiB with its name.
+pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// Most axes of a matrix.
+pub const MATRIX_AXES_MAX: usize = 16;
+/// Most schedules of a pipeline.
+pub const SCHEDULES_MAX: usize = 16;
+/// Most inputs of a manual run.
+pub const INPUTS_MAX: usize = 32;
+/// Longest value of an input, in bytes.
+pub const INPUT_BYTES_MAX: usize = 4 * 1024;
+/// How deep a template may extend another.
+pub const EXTENDS_DEPTH_MAX: usize = 8;
+/// Most files of other repositories that a pipeline may take templates from.
+pub const TEMPLATE_FILES_MAX: usize = 16;

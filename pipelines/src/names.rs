@@ -77,6 +77,15 @@ fn is_word(text: &str) -> bool {
         && bytes.all(|b| first(b) || b == b'_' || b == b'-')
 }
 
+fn is_secret_name(text: &str) -> bool {
+    let first = |b: u8| b.is_ascii_lowercase();
+    text.len() <= 63
+        && text.bytes().next().is_some_and(first)
+        && text
+            .bytes()
+            .all(|b| first(b) || b.is_ascii_digit() || b == b'_')
+}
+
 fn is_hex(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
@@ -164,6 +173,16 @@ name!(
     /// A label by which jobs choose runners.
     Label, "runner label",
     "use 1 to 63 of a-z, 0-9, `_`, `-`, beginning with a letter or digit", is_word
+);
+name!(
+    /// A service beside the steps of a job: its name on the job's network.
+    ServiceName, "service name",
+    "use 1 to 63 of a-z, 0-9, `-`, not beginning or ending with `-`", is_dns_label
+);
+name!(
+    /// A secret: how files and variables of steps are called that hold it.
+    SecretName, "secret name",
+    "use 1 to 63 of a-z, 0-9, `_`, beginning with a letter", is_secret_name
 );
 name!(
     /// A Kubernetes namespace.
@@ -272,6 +291,13 @@ impl From<RepoName> for String {
 impl fmt::Display for RepoName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+impl SecretName {
+    /// The variable of a step that holds it: the name in upper case.
+    pub fn variable(&self) -> String {
+        self.0.to_ascii_uppercase()
     }
 }
 

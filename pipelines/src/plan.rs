@@ -1,38 +1,138 @@
 //! A plan: which jobs a run has, in what order, with every choice already made.
 //!
 //! A plan is data. It is the same for the same files and event, it can be printed, stored and
-//! compared, and the executor only carries it out.
+//! compared, and the executor only carries it out. What can only be known once the run goes on (its
+//! number, what earlier jobs made) stands in it as a gap: see [`Text`].
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{EnvironmentName, ImageRepository, JobName, Namespace, PipelineName};
+use crate::names::{CommitSha, EnvironmentName, JobName, PipelineName};
+
+mod deploy;
+mod text;
+mod work;
+
+pub use deploy::{DeployWork, ReleaseSource, Strategy, Verify};
+pub use text::{Late, MissingOutput, Part, Text};
+pub use work::{BuildWork, Cache, Service, Step, StepsWork};
 
 /// What a pipeline does for one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The pipeline it was made from.
     pub pipeline: PipelineName,
-    /// Every job of the file, in the file's order; those that do not apply carry the reason.
+    /// Which runs it does not want beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// The files of other repositories it was made with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<UsedTemplate>,
+    /// Every job of the file, in the file's order, a job with a matrix once for each cell; those
+    /// that do not apply carry the reason.
     pub jobs: Vec<PlannedJob>,
+}
+
+/// Runs of one repository with the same group are not at work at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// What they have in common.
+    pub group: String,
+    /// What becomes of the others when a newer one comes.
+    pub newest: Newest,
+}
+
+/// What a newer run of a concurrency group does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Newest {
+    /// It supersedes the older ones, but for deploys that are running.
+    Wins,
+    /// Its jobs wait until the older ones have ended.
+    Waits,
+}
+
+/// A file of templates of another repository, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedTemplate {
+    /// What the pipeline file names: `acme/pipelines@v3:rust.yml`.
+    pub source: String,
+    /// The commit that reference meant.
+    pub commit: CommitSha,
 }
 
 /// One job of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedJob {
-    /// Its name, unique in the plan.
+    /// Its name, unique in the plan: the file's, and for a cell of a matrix its values behind it.
     pub name: JobName,
-    /// The jobs that must pass before it starts.
+    /// The job of the file it was made from.
+    pub group: JobName,
+    /// Its cell of the matrix, by axis; empty without a matrix.
+    pub matrix: BTreeMap<String, String>,
+    /// The jobs that must end before it starts.
     pub needs: Vec<JobName>,
+    /// How they must have ended.
+    pub condition: Condition,
     /// Why it does not run, if it does not.
     pub skip: Option<String>,
     /// The whole job must end within this many seconds of its start.
     pub timeout_seconds: u32,
-    /// How many more attempts an infrastructure failure gets.
-    pub retries: u32,
+    /// Which failures get another attempt.
+    pub retry: Retry,
     /// What is done.
     pub work: Work,
+}
+
+/// How what came before must have ended for a job or step to run (`when: { status: … }`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// All of it has passed.
+    #[default]
+    Success,
+    /// Something of it has failed. For a job: a job that it needs, or one that one needs, and so on.
+    Failure,
+    /// It has ended, in whatever way.
+    Always,
+}
+
+impl Condition {
+    fn is_success(&self) -> bool {
+        *self == Self::Success
+    }
+
+    /// The word used in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// Which failures get another attempt, and how many.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retry {
+    /// How many more attempts there may be. Infrastructure failures always use them.
+    pub attempts: u32,
+    /// Which other ends use them as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<RetryOn>,
+}
+
+/// An end that is worth another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// Any failure of the work.
+    Failure,
+    /// The job's time ran out.
+    Timeout,
+    /// The step that failed ended with this code (`exit:75`).
+    Exit(i64),
 }
 
 /// The three kinds of work.
@@ -87,100 +187,22 @@ impl Work {
             Self::Steps(_) | Self::Build(_) => None,
         }
     }
-}
 
-/// Commands, one container each, over one workspace with the commit checked out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepsWork {
-    /// The steps, in order; the first that fails ends the job.
-    pub steps: Vec<Step>,
-}
-
-/// One command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// What people call it: its `name`, or the first line of its command.
-    pub name: String,
-    /// The image its container is made from.
-    pub image: String,
-    /// The script, run by the image's `sh -e`.
-    pub run: String,
-    /// Its environment, besides the `SEAWORTHY_…` variables.
-    pub env: BTreeMap<String, String>,
-    /// The step must end within this many seconds; the job's limit holds as well.
-    pub timeout_seconds: Option<u32>,
-}
-
-/// An image to build and push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildWork {
-    /// Where it is pushed.
-    pub image: ImageRepository,
-    /// The build context, relative to the repository's root.
-    pub context: String,
-    /// The Dockerfile, relative to the repository's root.
-    pub dockerfile: String,
-    /// The stage to build, if not the last.
-    pub target: Option<String>,
-    /// Build arguments.
-    pub args: BTreeMap<String, String>,
-    /// Tags that are moved to the pushed image, for people; nothing of ours reads them.
-    pub tags: Vec<String>,
+    /// The same work with its late gaps filled. `value` knows what each means; an output that was
+    /// never made is an error only where a text cannot do without it, which `value` decides.
+    pub fn fill(
+        &self,
+        value: &dyn Fn(&Late) -> Result<String, MissingOutput>,
+    ) -> Result<Work, MissingOutput> {
+        match self {
+            Self::Steps(work) => work.fill(value).map(Self::Steps),
+            Self::Build(work) => work.fill(value).map(Self::Build),
+            Self::Deploy(work) => Ok(Self::Deploy(work.clone())),
+        }
+    }
 }
 
 /// The output of a build job that holds the pushed digest (`sha256:…`).
 pub const OUTPUT_DIGEST: &str = "digest";
 /// The output of a build job that holds the pinned image (`repository@sha256:…`).
 pub const OUTPUT_IMAGE: &str = "image";
-
-/// A release to roll out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeployWork {
-    /// Where to.
-    pub environment: EnvironmentName,
-    /// The namespace that environment means.
-    pub namespace: Namespace,
-    /// What.
-    pub source: ReleaseSource,
-    /// How.
-    pub strategy: Strategy,
-    /// What must hold before it counts as good.
-    pub verify: Verify,
-}
-
-/// Where a release comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReleaseSource {
-    /// Made from the repository's manifests at the run's commit.
-    Manifests {
-        /// A file or a folder of YAML, relative to the repository's root.
-        path: String,
-        /// Image name in the manifests → the build job whose digest takes its place.
-        images: BTreeMap<String, JobName>,
-    },
-    /// The very release that another environment has verified in this run: nothing is rebuilt.
-    Promote {
-        /// That environment.
-        environment: EnvironmentName,
-        /// The job of this plan that deployed it there.
-        job: JobName,
-    },
-}
-
-/// How new pods take the place of old ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// The Deployment's own rolling update.
-    Rolling,
-}
-
-/// What a rollout must show, once the counts are right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verify {
-    /// Seconds without a restart.
-    pub bake_seconds: u32,
-    /// Seconds without progress after which the rollout has failed.
-    pub deadline_seconds: u32,
-}

@@ -7,6 +7,8 @@ mod applies;
 mod targets;
 mod work;
 
+use std::collections::BTreeMap;
+
 use crate::definition::{Definition, JobDefinition, Problem, tidy};
 use crate::environment::Environments;
 use crate::event::{ChangedPaths, GitEvent};
@@ -54,6 +56,8 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
     match problems.is_empty() {
         true => Ok(Planned::Run(Plan {
             pipeline: context.pipeline.clone(),
+            concurrency: None,
+            templates: definition.templates.clone(),
             jobs,
         })),
         false => Err(tidy(problems)),
@@ -80,10 +84,13 @@ fn planned_job(
     };
     Ok(Some(PlannedJob {
         name: job.name.value.clone(),
+        group: job.name.value.clone(),
+        matrix: BTreeMap::new(),
         needs: job.needs.iter().map(|need| need.value.clone()).collect(),
+        condition: job.when.status,
         skip: applies::why_skipped(job, context),
         timeout_seconds: job.timeout_seconds,
-        retries: job.retries,
+        retry: job.retry.clone(),
         work,
     }))
 }

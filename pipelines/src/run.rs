@@ -61,7 +61,7 @@ impl Run {
                 None => Status::Waiting,
             },
             attempt: 0,
-            retries_left: planned.retries,
+            retries_left: planned.retry.attempts,
             reason: planned.skip.clone(),
         };
         Run {

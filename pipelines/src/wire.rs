@@ -10,6 +10,11 @@
 //! | `POST jobs/{job}/log?attempt=&fence=&offset=` | bytes of records ([`crate::log`]) → [`LogAck`] | what is known already is dropped |
 //! | `POST jobs/{job}/report` | [`ReportCall`] → 204 | harmless |
 //! | `POST jobs/{job}/checkout` | [`LeaseProof`] → [`Checkout`] | harmless |
+//! | `POST jobs/{job}/secrets` | [`SecretsCall`] → [`Secrets`] | harmless |
+//! | `POST jobs/{job}/cache/find` | [`CacheQuery`] → 200 [`CacheFound`] or 204 | harmless |
+//! | `GET jobs/{job}/cache/{cache}?attempt=&fence=` | → its bytes | harmless |
+//! | `POST jobs/{job}/cache?attempt=&fence=&prefix=&key=&digest=` | bytes → 204 | a key that is there keeps its bytes |
+//! | `POST jobs/{job}/artifact?attempt=&fence=&path=&kind=&digest=` | bytes → 204 | the same path and digest: harmless |
 //!
 //! Errors are [`WireError`] with 401 (unknown or revoked token), 409 (the lease was taken away, or
 //! another process uses this token: stop), 426 (speak another version), 503 (later).
@@ -21,10 +26,14 @@ use ulid::Ulid;
 
 use crate::deploy::DeployProgress;
 use crate::event::EventKind;
-use crate::ids::{Attempt, DeployNumber, Fence, JobId, ReleaseNumber, RunNumber, RunnerId};
+use crate::ids::{
+    Attempt, CacheId, DeployNumber, Fence, JobId, ReleaseNumber, RunNumber, RunnerId,
+};
 use crate::job::Outcome;
+use crate::junit::TestReport;
 use crate::names::{
-    BranchName, CommitSha, EnvironmentName, JobName, Label, PinnedImage, RepoName, TagName,
+    BranchName, CommitSha, EnvironmentName, JobName, Label, PinnedImage, RepoName, SecretName,
+    TagName,
 };
 use crate::plan::{BuildWork, DeployWork, StepsWork};
 use crate::timestamp::Timestamp;
@@ -232,6 +241,17 @@ pub enum Report {
     },
     /// The release has been rendered: stored before anything is applied.
     Bundle(Bundle),
+    /// A step does not run.
+    StepSkipped {
+        /// Its place, from 0.
+        step: u32,
+        /// Its name, as people see it.
+        name: String,
+        /// Why, as a sentence.
+        reason: String,
+    },
+    /// What the job's JUnit reports say. Replaces what this attempt had told before.
+    Tests(TestReport),
     /// Where a rollout stands.
     Deploy(Box<DeployProgress>),
     /// The runner gives the lease back: it cannot go on, or knows nothing of the job (it was
@@ -246,6 +266,9 @@ pub enum Report {
         outcome: Outcome,
         /// A sentence about it: the first cause.
         reason: Option<String>,
+        /// The exit code of the step that failed, where it was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i64>,
         /// What the job made, for later jobs.
         outputs: BTreeMap<String, String>,
     },
@@ -265,6 +288,75 @@ impl std::fmt::Debug for Checkout {
         f.debug_struct("Checkout")
             .field("url", &self.url)
             .finish_non_exhaustive()
+    }
+}
+
+/// Asks for the secrets of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsCall {
+    /// Under which lease.
+    pub lease: LeaseProof,
+}
+
+/// The secrets that a job's work names, as far as it may have them.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Secrets {
+    /// What it gets.
+    pub values: BTreeMap<SecretName, String>,
+    /// What it does not get, and goes on without: a fork's run has none. The reason is a sentence.
+    pub withheld: BTreeMap<SecretName, String>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets")
+            .field("names", &self.values.keys())
+            .field("withheld", &self.withheld)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Looks for a cache. The server adds whose it is: repository, and trusted or of which fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheQuery {
+    /// Under which lease.
+    pub lease: LeaseProof,
+    /// [`crate::plan::Cache::prefix`].
+    pub prefix: String,
+    /// The hash of the key files, in hex.
+    pub key: String,
+}
+
+/// A cache that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheFound {
+    /// Names it in the call that fetches it.
+    pub id: CacheId,
+    /// Its key; another one than was asked for if only the prefix is the same.
+    pub key: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hex.
+    pub digest: String,
+}
+
+/// What a kept file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactKind {
+    /// Something the pipeline wants kept.
+    Artifact,
+    /// A JUnit report, as it was written.
+    Junit,
+}
+
+impl ArtifactKind {
+    /// The word used in tables and addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Artifact => "artifact",
+            Self::Junit => "junit",
+        }
     }
 }
 

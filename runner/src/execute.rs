@@ -195,6 +195,7 @@ async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict
             Report::Finished {
                 outcome: finish.outcome,
                 reason: finish.reason,
+                exit_code: None,
                 outputs: finish.outputs,
             }
         }

@@ -98,7 +98,7 @@ async fn push_step(job: &Job<'_>, engine: &DockerEngine, work: &BuildWork, tag: 
 async fn push_all(pusher: &Pusher<'_>, work: &BuildWork, tag: &str) -> Result<Finish, EngineError> {
     let image = pusher.push(tag).await?;
     for moving in &work.tags {
-        pusher.push_as(tag, moving).await?;
+        pusher.push_as(tag, &moving.to_string()).await?;
     }
     let mut finish = Finish::passed();
     let outputs = [

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipelines::job::Outcome;
-use pipelines::plan::{Step, StepsWork};
+use pipelines::plan::{Step, StepsWork, Text};
 use pipelines::wire::Assignment;
 
 use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
@@ -25,9 +25,12 @@ async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &Step
     let log = job.begin(CHECKOUT_STEP, "checkout");
     let ready = async {
         let checkout = fetch(job, &log).await?;
-        let image = work.steps.first().map_or("", |step| step.image.as_str());
+        let image = work
+            .steps
+            .first()
+            .map_or_else(String::new, |step| step.image.to_string());
         let filled = tokio::select! {
-            filled = fill(engine, key, image, (&checkout, &log)) => filled,
+            filled = fill(engine, key, &image, (&checkout, &log)) => filled,
             () = job.stop.token().cancelled() => return Err(Finish::stopped()),
         };
         filled.map_err(Finish::from)
@@ -62,7 +65,7 @@ async fn run_one<E: Engine>(
     let log = job.begin(place, &step.name);
     let spec = StepSpec {
         step: place,
-        image: step.image.clone(),
+        image: step.image.to_string(),
         script: step.run.clone(),
         env: environment(job.assignment, &step.env),
     };
@@ -109,7 +112,7 @@ async fn sleep_or_never(limit: Option<Duration>) {
 /// pipeline's own variables cannot change ours.
 pub(crate) fn environment(
     assignment: &Assignment,
-    own: &BTreeMap<String, String>,
+    own: &BTreeMap<String, Text>,
 ) -> BTreeMap<String, String> {
     let run = &assignment.run;
     let text = |value: Option<String>| value.unwrap_or_default();
@@ -138,7 +141,9 @@ pub(crate) fn environment(
         ),
         ("SEAWORTHY_AUTHOR", run.author.clone()),
     ];
-    let mut env = own.clone();
+    let own = own.iter();
+    let own = own.map(|(name, value)| (name.clone(), value.to_string()));
+    let mut env: BTreeMap<String, String> = own.collect();
     env.extend(facts.map(|(name, value)| (name.to_owned(), value)));
     env
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipelines::job::Outcome;
 use pipelines::log::records;
-use pipelines::plan::{BuildWork, OUTPUT_DIGEST, Step, StepsWork};
+use pipelines::plan::{BuildWork, Condition, OUTPUT_DIGEST, Step, StepsWork};
 use pipelines::wire::{AssignedWork, Report};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -82,10 +82,14 @@ fn steps(scripts: &[&str]) -> AssignedWork {
         image: "localbase/busybox:1".into(),
         run: (*script).into(),
         env: std::collections::BTreeMap::new(),
+        secrets: Vec::new(),
         timeout_seconds: None,
+        condition: Condition::Success,
+        skip: None,
     };
     AssignedWork::Steps(StepsWork {
         steps: scripts.iter().map(step).collect(),
+        ..StepsWork::default()
     })
 }
 
@@ -102,6 +106,8 @@ fn story(reports: &[Report]) -> Vec<String> {
             let code = exit_code.map(|code| format!(" {code}"));
             format!("{step} {}{}", outcome.state(), code.unwrap_or_default())
         }
+        Report::StepSkipped { step, reason, .. } => format!("{step} skipped: {reason}"),
+        Report::Tests(report) => format!("tests: {} failed", report.failed),
         Report::Bundle(_) => "bundle".into(),
         Report::Deploy(_) => "deploy".into(),
         Report::Lost { reason } => format!("lost: {reason}"),
@@ -354,7 +360,9 @@ async fn real_containers_build_test_and_push_a_commit() {
         context: ".".into(),
         dockerfile: "Dockerfile".into(),
         target: None,
+        platforms: vec![],
         args: std::collections::BTreeMap::new(),
+        secrets: vec![],
         tags: vec![],
     };
     let ended = world.play(2, AssignedWork::Build(work)).await;

@@ -12,6 +12,7 @@ use super::{
 use crate::expression::{Template, refuse_in_script};
 use crate::limits::{JOB_TIMEOUT_DEFAULT, JOB_TIMEOUT_MAX, NEEDS_MAX, RETRIES_MAX, STEPS_MAX};
 use crate::names::{JobName, is_image_reference};
+use crate::plan::Retry;
 
 /// Reads a job; nothing comes back if it could not even be told what it does. `names` are those of
 /// all jobs of the file.
@@ -42,7 +43,11 @@ pub(crate) fn job(
         needs,
         when,
         timeout_seconds: timeout.unwrap_or(JOB_TIMEOUT_DEFAULT.as_secs() as u32),
-        retries: retries.unwrap_or(0),
+        retry: Retry {
+            attempts: retries.unwrap_or(0),
+            on: Vec::new(),
+        },
+        matrix: None,
         work: work?,
     })
 }
@@ -114,7 +119,16 @@ fn work_of(reader: &mut Reader, job: &Entry, fields: &Fields<'_>) -> Option<Work
         let image = image.map(|entry| image_of(reader, &entry.value));
         let env = env_of(reader, fields);
         let steps = steps(reader, &entry.value, image.as_ref())?;
-        return Some(WorkDefinition::Steps(StepsDefinition { env, steps }));
+        return Some(WorkDefinition::Steps(StepsDefinition {
+            env,
+            services: Vec::new(),
+            caches: Vec::new(),
+            secrets: Vec::new(),
+            steps,
+            artifacts: Vec::new(),
+            junit: Vec::new(),
+            outputs: Vec::new(),
+        }));
     }
     for key in ["image", "env"] {
         if let Some(strange) = fields.find(key) {
@@ -212,7 +226,9 @@ fn step(
         run,
         image: image?,
         env,
+        secrets: Vec::new(),
         timeout_seconds: timeout,
+        when: When::default(),
     })
 }
 

@@ -6,7 +6,10 @@ use super::keys::{FILE, MANUAL, ON, PULL_REQUEST, PUSH, WHEN};
 use super::problem::{At, Place, Problem};
 use super::reader::Reader;
 use super::tree::{Entry, Kind, Node};
-use super::{Definition, Env, EventFilter, PullRequestTrigger, PushTrigger, Triggers, When, jobs};
+use super::{
+    Definition, Env, EventFilter, ManualTrigger, PullRequestTrigger, PushTrigger, Triggers, When,
+    jobs,
+};
 use crate::event::EventKind;
 use crate::expression::Template;
 use crate::limits::JOBS_MAX;
@@ -59,6 +62,8 @@ pub(crate) fn file(reader: &mut Reader, tree: &Node) -> Option<File> {
         definition: Definition {
             triggers,
             env,
+            concurrency: None,
+            templates: Vec::new(),
             jobs,
         },
     })
@@ -76,7 +81,7 @@ fn triggers(reader: &mut Reader, node: &Node) -> Triggers {
                 .find("pull_request")
                 .map(|entry| pull_request(reader, entry));
             if let Some(entry) = fields.find("manual") {
-                triggers.manual = true;
+                triggers.manual = Some(ManualTrigger::default());
                 if !entry.value.is_null() {
                     reader.fields(&entry.value, &MANUAL);
                 }
@@ -95,8 +100,8 @@ fn triggers(reader: &mut Reader, node: &Node) -> Triggers {
                     Some(EventKind::PullRequest) => {
                         triggers.pull_request = Some(PullRequestTrigger::default());
                     }
-                    Some(EventKind::Manual) => triggers.manual = true,
-                    None => {}
+                    Some(EventKind::Manual) => triggers.manual = Some(ManualTrigger::default()),
+                    Some(EventKind::Schedule) | None => {}
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(crate) fn build(reader: &mut Reader, node: &Node) -> Option<BuildDefinition>
         None => beside(&context),
     };
     let target = fields.find("target");
-    let target = target.and_then(|entry| reader.plain_text(&entry.value, "`target`"));
+    let target = target.and_then(|entry| reader.template(&entry.value, "`target`"));
     let args = match fields.find("args") {
         Some(entry) => syntax::env(reader, &entry.value, "`args`"),
         None => Env::new(),
@@ -44,8 +44,10 @@ pub(crate) fn build(reader: &mut Reader, node: &Node) -> Option<BuildDefinition>
         image: image?,
         context,
         dockerfile,
-        target: target.map(|text| text.value),
+        target,
+        platforms: Vec::new(),
         args,
+        secrets: Vec::new(),
         tags,
     })
 }
@@ -150,7 +152,11 @@ fn source(reader: &mut Reader, fields: &Fields<'_>) -> Option<SourceDefinition> 
                 None => Vec::new(),
             };
             let path = path?.value;
-            Some(SourceDefinition::Manifests { path, images })
+            Some(SourceDefinition::Manifests {
+                path,
+                images,
+                before: Vec::new(),
+            })
         }
         (None, Some(promote)) => {
             if let Some(images) = fields.find("images") {
@@ -219,5 +225,6 @@ fn verify(reader: &mut Reader, fields: &Fields<'_>) -> Verify {
     Verify {
         bake_seconds: bake.unwrap_or(BAKE_DEFAULT.as_secs() as u32),
         deadline_seconds: deadline.unwrap_or(ROLLOUT_DEADLINE_DEFAULT.as_secs() as u32),
+        http: None,
     }
 }

@@ -22,7 +22,9 @@ pub(super) fn why_not_triggered(definition: &Definition, context: &Context<'_>) 
             Some(trigger) => why_not_proposed(trigger, context),
             None => unnamed("a pull request"),
         },
-        EventKind::Manual if triggers.manual => None,
+        EventKind::Schedule if triggers.schedule.is_empty() => unnamed("a schedule"),
+        EventKind::Schedule => None,
+        EventKind::Manual if triggers.manual.is_some() => None,
         EventKind::Manual => unnamed("request"),
     }
 }
@@ -95,7 +97,7 @@ fn why_not_deployed(deploy: &DeployDefinition, context: &Context<'_>) -> Option<
         (Trust::Trusted, EventKind::PullRequest) => {
             return Some("a pull request does not deploy".into());
         }
-        (Trust::Trusted, EventKind::Push | EventKind::Manual) => {}
+        (Trust::Trusted, EventKind::Push | EventKind::Schedule | EventKind::Manual) => {}
     }
     let environment = context.environments.find(&deploy.environment.value)?;
     let what = format!("environment `{}`", environment.name);

@@ -23,6 +23,7 @@ fn push(branch: &str) -> GitEvent {
         pull_request: None,
         title: "Sell fish".into(),
         author: "ada".into(),
+        inputs: Default::default(),
     }
 }
 

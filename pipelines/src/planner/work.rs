@@ -9,7 +9,7 @@ use crate::definition::{
 };
 use crate::expression::Template;
 use crate::names::{ImageRepository, is_image_reference};
-use crate::plan::{BuildWork, DeployWork, ReleaseSource, Step, StepsWork, Work};
+use crate::plan::{BuildWork, DeployWork, ReleaseSource, Step, StepsWork, Text, Work};
 
 /// The work of a job. `None` for a deploy to an environment that is not there.
 pub(super) fn work(
@@ -48,14 +48,20 @@ fn steps(
         env.extend(filled(&step.env, context));
         steps.push(Step {
             name: step.name.clone(),
-            image,
+            image: image.into(),
             run: step.run.clone(),
             env,
+            secrets: step.secrets.clone(),
             timeout_seconds: step.timeout_seconds,
+            condition: step.when.status,
+            skip: None,
         });
     }
     match problems.is_empty() {
-        true => Ok(StepsWork { steps }),
+        true => Ok(StepsWork {
+            steps,
+            ..StepsWork::default()
+        }),
         false => Err(problems),
     }
 }
@@ -68,8 +74,9 @@ fn build(work: &BuildDefinition, context: &Context<'_>) -> Result<BuildWork, Vec
         let hint = "this is the value with `${{ … }}` filled in";
         return Err(vec![problem.hint(hint)]);
     };
-    let mut tags: Vec<String> = Vec::new();
+    let mut tags: Vec<Text> = Vec::new();
     for tag in work.tags.iter().filter_map(|tag| tag_of(tag, context)) {
+        let tag = Text::from(tag);
         if !tags.contains(&tag) {
             tags.push(tag);
         }
@@ -78,8 +85,13 @@ fn build(work: &BuildDefinition, context: &Context<'_>) -> Result<BuildWork, Vec
         image,
         context: work.context.clone(),
         dockerfile: work.dockerfile.clone(),
-        target: work.target.clone(),
+        target: work
+            .target
+            .as_ref()
+            .map(|target| fill(&target.value, context).into()),
+        platforms: work.platforms.clone(),
         args: filled(&work.args, context),
+        secrets: work.secrets.clone(),
         tags,
     })
 }
@@ -105,12 +117,17 @@ fn deploy(
 ) -> Option<DeployWork> {
     let environment = context.environments.find(&work.environment.value)?;
     let source = match &work.source {
-        SourceDefinition::Manifests { path, images } => ReleaseSource::Manifests {
+        SourceDefinition::Manifests {
+            path,
+            images,
+            before,
+        } => ReleaseSource::Manifests {
             path: path.clone(),
             images: images
                 .iter()
                 .map(|(image, job)| (image.clone(), job.value.clone()))
                 .collect(),
+            before: before.clone(),
         },
         SourceDefinition::Promote(from) => {
             let mut deploys = definition.deploys();
@@ -125,13 +142,14 @@ fn deploy(
         environment: environment.name.clone(),
         namespace: environment.namespace.clone(),
         source,
-        strategy: work.strategy,
+        strategy: work.strategy.clone(),
         verify: work.verify.clone(),
     })
 }
 
-fn filled(env: &Env, context: &Context<'_>) -> BTreeMap<String, String> {
-    let pair = |(name, value): &(String, At<Template>)| (name.clone(), fill(&value.value, context));
+fn filled(env: &Env, context: &Context<'_>) -> BTreeMap<String, Text> {
+    let pair =
+        |(name, value): &(String, At<Template>)| (name.clone(), fill(&value.value, context).into());
     env.iter().map(pair).collect()
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::{Attempt, Fence, RunnerId};
 use crate::job::Lease;
-use crate::plan::{JobKind, Step, StepsWork, Work};
+use crate::plan::{Condition, JobKind, Retry, Step, StepsWork, Work};
 
 /// A run of steps jobs: `a; b: a; c: a b` are three, of which `b` needs `a`, and `c` both.
 fn run(jobs: &str) -> Run {
@@ -125,22 +125,34 @@ fn an_end_that_is_no_success_skips_everything_behind_it() {
 fn a_job_the_plan_leaves_out_skips_what_needs_it() {
     let planned = |job: &str, needs: &[&str], skip: Option<&str>| PlannedJob {
         name: name(job),
+        group: name(job),
+        matrix: BTreeMap::new(),
         needs: needs.iter().map(|need| name(need)).collect(),
+        condition: Condition::Success,
         skip: skip.map(Into::into),
         timeout_seconds: 60,
-        retries: 3,
+        retry: Retry {
+            attempts: 3,
+            on: Vec::new(),
+        },
         work: Work::Steps(StepsWork {
             steps: vec![Step {
                 name: "x".into(),
                 image: "x".into(),
                 run: "x".into(),
                 env: BTreeMap::new(),
+                secrets: Vec::new(),
                 timeout_seconds: None,
+                condition: Condition::Success,
+                skip: None,
             }],
+            ..StepsWork::default()
         }),
     };
     let mut run = Run::from_plan(&Plan {
         pipeline: "default".parse().unwrap(),
+        concurrency: None,
+        templates: Vec::new(),
         jobs: vec![
             planned("a", &[], Some("not today")),
             planned("b", &["a"], None),

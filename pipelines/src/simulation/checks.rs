@@ -55,7 +55,7 @@ impl World {
                 assert_eq!(*old, new, "a finished job changed");
             }
             assert!(
-                new.attempt <= attempts_max(&new, planned.retries),
+                new.attempt <= attempts_max(&new, planned.retry.attempts),
                 "{new:?}"
             );
             if old.status == new.status {

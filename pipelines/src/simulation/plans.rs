@@ -6,7 +6,8 @@ use super::random::Random;
 use crate::event::Trust;
 use crate::names::JobName;
 use crate::plan::{
-    BuildWork, DeployWork, Plan, PlannedJob, ReleaseSource, StepsWork, Strategy, Verify, Work,
+    BuildWork, Condition, DeployWork, Plan, PlannedJob, ReleaseSource, Retry, StepsWork, Strategy,
+    Verify, Work,
 };
 use crate::schedule::RunnerOffer;
 
@@ -31,30 +32,40 @@ pub(super) fn plan(random: &mut Random, trust: Trust) -> Plan {
         let is_refused = trust == Trust::Fork && !matches!(work, Work::Steps(_));
         let skip = (is_refused || random.chance(6)).then(|| "does not apply".to_owned());
         jobs.push(PlannedJob {
+            group: name.clone(),
             name,
+            matrix: BTreeMap::new(),
             needs,
+            condition: Condition::Success,
             skip,
             timeout_seconds: 60,
-            retries: random.below(3) as u32,
+            retry: Retry {
+                attempts: random.below(3) as u32,
+                on: Vec::new(),
+            },
             work,
         });
     }
     random.shuffle(&mut jobs);
     Plan {
         pipeline: "default".parse().unwrap(),
+        concurrency: None,
+        templates: Vec::new(),
         jobs,
     }
 }
 
 fn work(random: &mut Random) -> Work {
     match random.below(10) {
-        0..5 => Work::Steps(StepsWork { steps: Vec::new() }),
+        0..5 => Work::Steps(StepsWork::default()),
         5..7 => Work::Build(BuildWork {
             image: "shop".parse().unwrap(),
             context: ".".into(),
             dockerfile: "Dockerfile".into(),
             target: None,
+            platforms: Vec::new(),
             args: BTreeMap::new(),
+            secrets: Vec::new(),
             tags: Vec::new(),
         }),
         _ => Work::Deploy(DeployWork {
@@ -63,11 +74,13 @@ fn work(random: &mut Random) -> Work {
             source: ReleaseSource::Manifests {
                 path: "deploy".into(),
                 images: BTreeMap::new(),
+                before: Vec::new(),
             },
             strategy: Strategy::Rolling,
             verify: Verify {
                 bake_seconds: 10,
                 deadline_seconds: 60,
+                http: None,
             },
         }),
     }

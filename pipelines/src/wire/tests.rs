@@ -2,7 +2,7 @@
 //! of the protocol.
 
 use super::*;
-use crate::plan::{ReleaseSource, Step, Strategy, Verify};
+use crate::plan::{Condition, ReleaseSource, Step, Strategy, Verify};
 
 #[track_caller]
 fn json<T>(message: &T) -> String
@@ -110,9 +110,13 @@ fn steps_are_assigned() {
             name: "unit tests".into(),
             image: "rust:1.95".into(),
             run: "cargo test --locked".into(),
-            env: map([("CARGO_TERM_COLOR", "always".to_owned())]),
+            env: map([("CARGO_TERM_COLOR", "always".into())]),
+            secrets: Vec::new(),
             timeout_seconds: Some(600),
+            condition: Condition::Success,
+            skip: None,
         }],
+        ..StepsWork::default()
     });
     insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"steps":{"steps":[{"name":"unit tests","image":"rust:1.95","run":"cargo test --locked","env":{"CARGO_TERM_COLOR":"always"},"timeout_seconds":600}]}}}"#);
 }
@@ -124,7 +128,9 @@ fn a_build_is_assigned() {
         context: ".".into(),
         dockerfile: "Dockerfile".into(),
         target: None,
-        args: map([("VERSION", "1".to_owned())]),
+        platforms: Vec::new(),
+        args: map([("VERSION", "1".into())]),
+        secrets: Vec::new(),
         tags: vec!["latest".into()],
     });
     insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"build":{"image":"registry.acme.dev/shop","context":".","dockerfile":"Dockerfile","target":null,"args":{"VERSION":"1"},"tags":["latest"]}}}"#);
@@ -146,6 +152,7 @@ fn deploy(source: ReleaseSource, bundle: Option<Bundle>) -> AssignedWork {
             verify: Verify {
                 bake_seconds: 10,
                 deadline_seconds: 600,
+                http: None,
             },
         },
         images: map([("shop", pinned)]),
@@ -158,6 +165,7 @@ fn a_deploy_is_assigned() {
     let manifests = ReleaseSource::Manifests {
         path: "deploy/".into(),
         images: map([("shop", "image".parse().unwrap())]),
+        before: Vec::new(),
     };
     insta::assert_snapshot!(json(&assignment(deploy(manifests, None))), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"deploy":{"number":5,"release":4,"work":{"environment":"staging","namespace":"shop-staging","source":{"manifests":{"path":"deploy/","images":{"shop":"image"}}},"strategy":"rolling","verify":{"bake_seconds":10,"deadline_seconds":600}},"images":{"shop":{"repository":"registry.acme.dev/shop","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},"bundle":null}}}"#);
     let promote = ReleaseSource::Promote {
@@ -196,6 +204,7 @@ fn a_runner_reports() {
     insta::assert_snapshot!(call(Report::Finished {
         outcome: Outcome::InfrastructureError,
         reason: Some("the registry refuses".into()),
+        exit_code: None,
         outputs: map([("digest", "sha256:00".to_owned())]),
     }), @r#"{"lease":{"attempt":2,"fence":41},"report":{"finished":{"outcome":"infrastructure_error","reason":"the registry refuses","outputs":{"digest":"sha256:00"}}}}"#);
 }

@@ -45,7 +45,11 @@ pub async fn build(
     (log, stop): (&StepLog, &CancellationToken),
 ) -> Result<Built, EngineError> {
     let session = Ulid::generate().to_string();
-    let args: HashMap<String, String> = work.args.clone().into_iter().collect();
+    let args: HashMap<String, String> = {
+        let args = work.args.iter();
+        args.map(|(name, value)| (name.clone(), value.to_string()))
+            .collect()
+    };
     let mut options = BuildImageOptionsBuilder::default()
         .version(BuilderVersion::BuilderBuildKit)
         .session(&session)
@@ -55,7 +59,7 @@ pub async fn build(
         .forcerm(true)
         .t(tag);
     if let Some(target) = &work.target {
-        options = options.target(target);
+        options = options.target(&target.to_string());
     }
     let docker = engine.docker();
     let credentials = engine.credentials().all().await;

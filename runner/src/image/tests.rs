@@ -33,7 +33,9 @@ async fn world(dockerfile: &str) -> Option<World> {
         context: ".".into(),
         dockerfile: "Dockerfile".into(),
         target: None,
+        platforms: vec![],
         args: std::collections::BTreeMap::new(),
+        secrets: vec![],
         tags: vec!["latest".into()],
     };
     Some(World {
@@ -85,7 +87,7 @@ async fn what_is_pushed_is_known_by_the_registrys_own_digest() {
     };
     // A word of its own, so that the builder's cache of an earlier test does not answer.
     let word = Ulid::generate().to_string();
-    world.work.args.insert("WORD".into(), word.clone());
+    world.work.args.insert("WORD".into(), word.clone().into());
     let (built, lines) = world.build().await;
     assert_eq!(built, Ok(Built::Tagged), "{lines:?}");
     let said = (Voice::Out, format!("said {word}"));

@@ -3,6 +3,8 @@
 //! Fields we do not know are fine, and events we do not know are ignored with words. A name that is
 //! no name by our rules is ignored as well: it can neither run nor harm.
 
+use std::collections::BTreeMap;
+
 use pipelines::event::{EventKind, GitEvent, PullRequest};
 use pipelines::ids::{RepoId, RunId};
 use pipelines::names::{BranchName, CommitSha, InvalidName, RepoName, TagName};
@@ -236,6 +238,7 @@ fn push(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> {
         pull_request: None,
         title: one_line(commit.map_or("", |commit| &commit.message)),
         author: payload.author(),
+        inputs: BTreeMap::new(),
     };
     Ok(Incoming::Git(repo, Box::new(event)))
 }
@@ -266,6 +269,7 @@ fn pull_request(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> 
         }),
         title: one_line(&proposal.title),
         author: payload.author(),
+        inputs: BTreeMap::new(),
     };
     Ok(Incoming::Git(repo, Box::new(event)))
 }

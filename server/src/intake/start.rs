@@ -1,5 +1,7 @@
 //! Runs that a person asks for.
 
+use std::collections::BTreeMap;
+
 use pipelines::event::{EventKind, GitEvent};
 use pipelines::ids::{DeliveryId, RunId, RunNumber};
 use pipelines::names::{BranchName, PipelineName, RepoName};
@@ -102,6 +104,7 @@ pub async fn start(
         pull_request: None,
         title: one_line(&title),
         author: by.to_owned(),
+        inputs: BTreeMap::new(),
     };
     let decided = only(read(app, &repo, &event).await?, pipeline)?;
     let batch = Batch {

@@ -42,6 +42,7 @@ fn decided(files: Vec<Found>, environments: Option<Found>) -> Decided {
         pull_request: None,
         title: String::new(),
         author: "ada".into(),
+        inputs: Default::default(),
     };
     let material = Material {
         files,

@@ -63,6 +63,8 @@ impl World {
     pub(crate) async fn run(&self, planned: Vec<PlannedJob>) -> RunId {
         let plan = Plan {
             pipeline: "ci".parse().unwrap(),
+            concurrency: None,
+            templates: Vec::new(),
             jobs: planned,
         };
         let run = Run::from_plan(&plan);
@@ -75,6 +77,7 @@ impl World {
             pull_request: None,
             title: "Sell more".into(),
             author: "mira".into(),
+            inputs: Default::default(),
         };
         let new = NewRun {
             repo: RepoId(7),
@@ -202,10 +205,13 @@ async fn insert_environment(tx: &mut crate::store::Tx, position: usize, name: &s
 fn planned(name: &str, needs: &[&str], work: Value) -> PlannedJob {
     PlannedJob {
         name: name.parse().unwrap(),
+        group: name.parse().unwrap(),
+        matrix: Default::default(),
         needs: needs.iter().map(|need| need.parse().unwrap()).collect(),
+        condition: Default::default(),
         skip: None,
         timeout_seconds: 600,
-        retries: 0,
+        retry: Default::default(),
         work: serde_json::from_value::<Work>(work).unwrap(),
     }
 }

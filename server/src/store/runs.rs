@@ -1,5 +1,7 @@
 //! Runs: making them, and what the rest of the server asks about them. Only `progress` moves one.
 
+use std::collections::BTreeMap;
+
 use pipelines::event::{EventKind, GitEvent, PullRequest};
 use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
 use pipelines::job::{Job, State};
@@ -100,21 +102,25 @@ pub(crate) async fn insert_job(
 ) -> sqlx::Result<()> {
     let state = job.status.state();
     sqlx::query(
-        "insert into jobs (run_id, position, name, kind, needs, environment, work, \
-         timeout_seconds, state, reason, retries_left, finished_at) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into jobs (run_id, position, name, group_name, matrix, kind, needs, condition, \
+         environment, work, timeout_seconds, state, reason, retries_left, retry_on, finished_at) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(run.0)
     .bind(i64::try_from(position).unwrap_or(i64::MAX))
     .bind(planned.name.as_str())
+    .bind(planned.group.as_str())
+    .bind(cell::to_json(&planned.matrix)?)
     .bind(planned.work.kind().as_str())
     .bind(cell::to_json(&planned.needs)?)
+    .bind(planned.condition.as_str())
     .bind(planned.work.environment().map(AsRef::<str>::as_ref))
     .bind(cell::to_json(&planned.work)?)
     .bind(i64::from(planned.timeout_seconds))
     .bind(state.as_str())
     .bind(job.reason.as_deref())
     .bind(i64::from(job.retries_left))
+    .bind(cell::to_json(&planned.retry.on)?)
     .bind(state.is_final().then_some(now.0))
     .execute(&mut **tx)
     .await?;
@@ -174,6 +180,7 @@ impl OriginRow {
                 pull_request,
                 title: self.title,
                 author: self.author,
+                inputs: BTreeMap::new(),
             },
         })
     }

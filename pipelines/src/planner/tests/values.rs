@@ -14,7 +14,7 @@ fn env(expression: &str, event: &GitEvent) -> String {
     let text = format!(
         "on: [push, pull_request]\njobs: {{ a: {{ image: x, steps: [y], env: {{ A: '{expression}' }} }} }}"
     );
-    steps(&text, event)[0].env["A"].clone()
+    steps(&text, event)[0].env["A"].to_string()
 }
 
 #[test]
@@ -64,7 +64,11 @@ jobs:
 fn tags_take_what_fits_and_leave_out_what_is_nothing() {
     let text = "on: push\njobs: { a: { build: { image: shop, tags: ['${{ branch }}', '${{ tag }}', 'v-${{ branch }}', main] } } }";
     let tags = |event: &GitEvent| match run(text, event).jobs.remove(0).work {
-        Work::Build(build) => build.tags,
+        Work::Build(build) => build
+            .tags
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         Work::Steps(_) | Work::Deploy(_) => panic!("not a build"),
     };
     assert_eq!(tags(&push("main")), ["main", "v-main"]);
@@ -104,7 +108,7 @@ jobs:
     assert!(
         plan.jobs
             .iter()
-            .all(|job| job.timeout_seconds == 3600 && job.retries == 0)
+            .all(|job| job.timeout_seconds == 3600 && job.retry.attempts == 0)
     );
     let Work::Build(build) = &plan.jobs[1].work else {
         panic!("not a build");

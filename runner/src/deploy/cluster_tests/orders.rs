@@ -131,11 +131,13 @@ pub(super) fn assignment(namespace: &str, order: &Order) -> (Assignment, Assigne
             source: ReleaseSource::Manifests {
                 path: "app.yaml".to_owned(),
                 images: BTreeMap::new(),
+                before: Vec::new(),
             },
             strategy: Strategy::Rolling,
             verify: Verify {
                 bake_seconds: order.bake_seconds,
                 deadline_seconds: order.deadline_seconds,
+                http: None,
             },
         },
         images: order.images.clone(),

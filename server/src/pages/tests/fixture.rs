@@ -144,9 +144,9 @@ impl<'a> Seed<'a> {
         let ended = job
             .age
             .and_then(|(age, took)| took.map(|took| self.now - age * MIN + took));
-        sqlx::query("insert into jobs (id, run_id, position, name, kind, needs, environment, work, timeout_seconds, state, reason, attempt, retries_left, runner_id, outputs, queued_at, started_at, finished_at)
-            values (?, ?, ?, ?, ?, ?, ?, ?, 3600, ?, ?, ?, 0, ?, ?, ?, ?, ?)")
-            .bind(self.jobs).bind(run).bind(position).bind(name).bind(kind).bind(needs)
+        sqlx::query("insert into jobs (id, run_id, position, name, group_name, kind, needs, environment, work, timeout_seconds, state, reason, attempt, retries_left, runner_id, outputs, queued_at, started_at, finished_at)
+            values (?, ?, ?, ?, ?, ?, ?, ?, ?, 3600, ?, ?, ?, 0, ?, ?, ?, ?, ?)")
+            .bind(self.jobs).bind(run).bind(position).bind(name).bind(name).bind(kind).bind(needs)
             .bind(environment).bind(work(kind)).bind(job.state.0).bind(job.state.1)
             .bind(i64::from(began.is_some())).bind(began.map(|_| 1)).bind(job.outputs)
             .bind(self.now - MIN).bind(began).bind(ended)

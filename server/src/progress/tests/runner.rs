@@ -128,6 +128,7 @@ impl World {
         let report = Report::Finished {
             outcome,
             reason: (outcome != Outcome::Passed).then(|| "exit code 1".to_owned()),
+            exit_code: None,
             outputs: super::digest(),
         };
         self.report(runner, (assigned.job, assigned.lease), report)

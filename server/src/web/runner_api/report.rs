@@ -31,6 +31,7 @@ pub(super) async fn receive(
         Report::Finished {
             outcome,
             reason,
+            exit_code: _,
             outputs,
         } => {
             let end = checked(outcome, reason, outputs);
@@ -47,6 +48,8 @@ pub(super) async fn receive(
         }
         report @ (Report::StepStarted { .. }
         | Report::StepFinished { .. }
+        | Report::StepSkipped { .. }
+        | Report::Tests(_)
         | Report::Bundle(_)
         | Report::Deploy(_)) => note(&app, (job, lease), report).await?,
     }
@@ -107,6 +110,8 @@ async fn write(
             check_step(step)?;
             attempts::finish_step(tx, key(step), (outcome, exit_code), at).await?;
         }
+        // Stored once their tables have writers.
+        Report::StepSkipped { .. } | Report::Tests(_) => {}
         Report::Bundle(bundle) => releases::keep_bundle(tx, job, &bundle).await?,
         Report::Deploy(progress) => {
             let deploy = deploys::set_progress(tx, job, &progress).await?;

@@ -54,6 +54,7 @@ async fn every_call(
         Report::Finished {
             outcome: Outcome::Passed,
             reason: None,
+            exit_code: None,
             outputs: crate::progress::tests::digest(),
         },
     ];
@@ -291,6 +292,7 @@ async fn an_output_beyond_its_bound_fails_the_job_with_words() {
         outcome: Outcome::Passed,
         reason: None,
         outputs: [("notes".to_owned(), "x".repeat(OUTPUT_BYTES_MAX + 1))].into(),
+        exit_code: None,
     };
     let answer = world.report(&runner, (unit.job, unit.lease), report).await;
     assert_eq!(answer, StatusCode::NO_CONTENT);

@@ -1,0 +1,98 @@
+//! Names as we allow them, made of names that other systems allow.
+
+use std::collections::HashSet;
+
+/// A job's name made of any text: `Build & Test (linux)` becomes `build-test-linux`.
+pub(super) fn job(text: &str) -> String {
+    const BYTES_MAX: usize = 50;
+    let mut name = String::new();
+    for c in text.chars() {
+        match c.to_ascii_lowercase() {
+            c if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' && !name.is_empty() => {
+                name.push(c);
+            }
+            // What joins words becomes one dash.
+            _ if !name.is_empty() && !name.ends_with('-') => name.push('-'),
+            _ => {}
+        }
+        if name.len() >= BYTES_MAX {
+            break;
+        }
+    }
+    match name.trim_end_matches(['-', '_']) {
+        "" => "job".into(),
+        name => name.to_owned(),
+    }
+}
+
+/// Gives each job a name of its own.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    taken: HashSet<String>,
+}
+
+impl Names {
+    pub(super) fn unique(&mut self, text: &str) -> String {
+        let name = job(text);
+        let mut candidate = name.clone();
+        let mut number = 2;
+        while !self.taken.insert(candidate.clone()) {
+            candidate = format!("{name}-{number}");
+            number += 1;
+        }
+        candidate
+    }
+}
+
+/// A word as names of secrets and axes have it: `NPM-Token` becomes `npm_token`.
+pub(super) fn secret(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.chars() {
+        match c.to_ascii_lowercase() {
+            c if c.is_ascii_lowercase() => name.push(c),
+            c if c.is_ascii_digit() && !name.is_empty() => name.push(c),
+            _ if !name.is_empty() && !name.ends_with('_') => name.push('_'),
+            _ => {}
+        }
+    }
+    match name.trim_end_matches('_') {
+        "" => "secret".into(),
+        name => name.chars().take(60).collect(),
+    }
+}
+
+/// The environment variable in which a step finds a secret.
+pub(super) fn secret_variable(secret: &str) -> String {
+    secret.to_ascii_uppercase()
+}
+
+/// A word that can be the name of an environment variable: `node-version` becomes `NODE_VERSION`.
+pub(super) fn variable(text: &str) -> String {
+    let mut name: String = text
+        .chars()
+        .map(|c| match c.to_ascii_uppercase() {
+            c if c.is_ascii_alphanumeric() => c,
+            _ => '_',
+        })
+        .collect();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        name.insert(0, '_');
+    }
+    name
+}
+
+/// Whether a text can be an environment variable as it is.
+pub(super) fn is_variable(text: &str) -> bool {
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.starts_with(is_first) && text.chars().all(|c| is_first(c) || c.is_ascii_digit())
+}
+
+/// A span of time in minutes as we write it; other systems allow days, we allow one.
+pub(super) fn minutes(minutes: u64) -> Option<String> {
+    match minutes {
+        0 | 1441.. => None,
+        minutes if minutes % 60 == 0 => Some(format!("{}h", minutes / 60)),
+        minutes if minutes > 60 => Some(format!("{}h{}m", minutes / 60, minutes % 60)),
+        minutes => Some(format!("{minutes}m")),
+    }
+}
