@@ -5,6 +5,7 @@
 //! and what would make a run pass without its work is left to a person.
 
 mod actions;
+mod builds;
 mod condition;
 mod gitlab;
 mod globs;
@@ -206,6 +207,27 @@ fn leave_out_empty(pipeline: &mut Pipeline) {
         }
     }
     pipeline.jobs = kept;
+}
+
+/// The files that decide about a cache; noted if they can only be guessed, or not even that.
+fn cache_key(paths: &[String], line: u32, notes: &mut Notes) -> Option<Vec<String>> {
+    let what = paths.join(", ");
+    let Some(key) = images::key_of(paths) else {
+        notes.add(
+            line,
+            &what,
+            "it is not known which files decide about this cache",
+            "add a `cache` with `key: [FILE]` and `paths`",
+        );
+        return None;
+    };
+    notes.add(
+        line,
+        &what,
+        &format!("the cache is kept as long as `{key}` stays the same, which is a guess"),
+        "name the files that decide under `key`",
+    );
+    Some(vec![key.to_owned()])
 }
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ fn tag(image: &str, version: &str) -> String {
         ("node", "lts/*" | "lts" | "lts/-1") => Some("lts"),
         ("node", "node" | "stable" | "current" | "latest" | "*") => Some("current"),
         ("rust", "stable") => Some("1"),
-        ("rust", "nightly") => return "nightly".into(),
         ("golang", "stable" | "oldstable" | "tip" | "master") => Some("1.24"),
         (_, "latest" | "stable" | "*") => Some("latest"),
         _ => None,
@@ -77,9 +76,13 @@ fn tag(image: &str, version: &str) -> String {
     }
 }
 
-/// Whether `rust:…` has an image of that name: beta and nightly have none of their own.
-pub(super) fn is_rust_channel(version: &str) -> bool {
-    matches!(version.trim(), "beta" | "nightly") || version.trim().starts_with("nightly-")
+/// The version as it stands in the tag of the language's image.
+pub(super) fn version_tag(language: &str, version: &str) -> String {
+    let image = of_language(language, Some(version)).unwrap_or_default();
+    match image.split_once(':') {
+        Some((_, tag)) => tag.to_owned(),
+        None => version.to_owned(),
+    }
 }
 
 /// What a runner's label says of the machine.

@@ -241,3 +241,8 @@ pub(super) fn set(pairs: &mut Pairs, key: &str, value: &str) {
         None => pairs.push((key.to_owned(), value.to_owned())),
     }
 }
+
+/// The comment for something that only a person can translate.
+pub(super) fn by_hand(line: u32, what: &str) -> String {
+    format!("by hand (line {line}): {}", one_line(what))
+}
