@@ -44,6 +44,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/static/{*path}", get(assets::serve))
         .route("/repos/{owner}/{repo}", get(repo::page))
         .route("/repos/{owner}/{repo}/runs/{number}", get(run::page))
+        .merge(run_tabs())
         .route(
             "/repos/{owner}/{repo}/runs/{number}/jobs/{job}",
             get(job::page),
@@ -73,4 +74,16 @@ pub(crate) fn routes() -> Router<App> {
     #[cfg(debug_assertions)]
     let routes = routes.route("/_ui", get(ui::page));
     routes
+}
+
+/// The other pages of a run.
+fn run_tabs() -> Router<App> {
+    let run = |tail: &str| format!("/repos/{{owner}}/{{repo}}/runs/{{number}}/{tail}");
+    Router::new()
+        .route(&run("graph"), get(run::graph::page))
+        .route(&run("timing"), get(run::timing::page))
+        .route(&run("tests"), get(run::tests::page))
+        .route(&run("artifacts"), get(run::artifacts::page))
+        .route(&run("file"), get(run::file::page))
+        .route(&run("events"), get(run::events::page))
 }

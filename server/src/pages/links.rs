@@ -23,6 +23,14 @@ pub(crate) fn deploy(owner: &str, name: &str, number: i64) -> String {
     format!("/repos/{owner}/{name}/deploys/{}", DeployNumber(number))
 }
 
+/// A kept file of a run whose address is `run`. Its path is shown, and has no say: the number has.
+pub(crate) fn artifact(run: &str, id: i64, path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let file: String = url::form_urlencoded::byte_serialize(file.as_bytes()).collect();
+    // What a form writes for a space means a plus in a path.
+    format!("{run}/artifacts/{id}/{}", file.replace('+', "%20"))
+}
+
 /// An environment of a repository.
 pub(crate) fn environment(owner: &str, name: &str, environment: &str) -> String {
     format!("/repos/{owner}/{name}/environments/{environment}")

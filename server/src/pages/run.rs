@@ -3,31 +3,37 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::Path;
 use axum::response::Response;
-use pipelines::definition::Problem;
 use pipelines::ids::{Attempt, JobId, RepoId, RunId};
 use pipelines::job::State;
 
-use super::ask::{Ask, missing};
-use super::frame::{Frame, Place};
-use super::lines::RunLine;
+use self::file::FileLine;
+use self::head::{Head, Opened, RunPath, Tab, USUAL_RUNS};
+use super::ask::Ask;
+use super::frame::Frame;
 use super::links;
 use super::log::Log;
-use super::moments::{Lasting, Took, When, usual};
+use super::moments::{Lasting, Took, usual};
 use super::why::Tail;
 use super::words::{self, Family, Status};
 use crate::error::PageError;
-use crate::live::Topic;
 use crate::store::views::jobs::{self, JobRow};
-use crate::store::views::runs::{self, RunRow};
+use crate::store::views::kept;
+use crate::store::views::runs::RunRow;
 
-/// Runs that say what is usual.
-const USUAL_RUNS: i64 = 20;
-/// Events shown.
-const EVENTS_MAX: i64 = 200;
+pub(crate) mod artifacts;
+pub(crate) mod events;
+pub(crate) mod file;
+pub(crate) mod graph;
+mod head;
+pub(crate) mod tests;
+pub(crate) mod timing;
+
 /// Passed jobs are folded away beyond this many.
 const PASSED_SHOWN: usize = 8;
+/// Failed tests looked at, and named for each failed job.
+const FAILED_TESTS_MAX: i64 = 1000;
+const TESTS_SHOWN: usize = 5;
 /// Failed jobs whose reason is shown in full.
 const WHY_MAX: usize = 3;
 
@@ -35,19 +41,13 @@ const WHY_MAX: usize = 3;
 #[template(path = "run.html")]
 struct Run {
     f: Frame,
-    run: RunLine,
+    head: Head,
     sha: String,
-    trust: String,
-    usual: Option<Took>,
-    rerun_of: Option<(i64, String)>,
-    rerun_as: Option<(i64, String)>,
-    is_open: bool,
     why: Vec<Why>,
     groups: Vec<Group>,
     outputs: Vec<(String, String, String)>,
     file: Vec<FileLine>,
     problems: usize,
-    events: Vec<EventLine>,
 }
 
 /// Why a job did not pass.
@@ -58,6 +58,8 @@ struct Why {
     reason: Option<String>,
     step: Option<(String, Option<i64>)>,
     deploy: Option<String>,
+    /// The tests of it that failed: their names, and how many more there are.
+    tests: (Vec<String>, usize),
     tail: Tail,
 }
 
@@ -79,6 +81,8 @@ struct Group {
 struct JobLine {
     status: Status,
     name: String,
+    /// Its cell of the matrix: `toolchain stable, os debian`.
+    cell: String,
     href: String,
     kind: &'static str,
     needs: String,
@@ -91,60 +95,31 @@ struct JobLine {
     reason: Option<String>,
 }
 
-struct FileLine {
-    number: usize,
-    text: String,
-    problems: Vec<Problem>,
-}
-
-struct EventLine {
-    at: When,
-    text: String,
-}
-
 /// Answers `GET /repos/{owner}/{repo}/runs/{number}`.
-pub(crate) async fn page(
-    ask: Ask,
-    Path((owner, name, number)): Path<(String, String, i64)>,
-) -> Result<Response, PageError> {
-    let repo = ask.repo(&owner, &name).await?;
-    let id = RepoId(repo.id);
-    let row = runs::find(ask.reader(), id, number).await?;
-    let row = row.ok_or_else(|| missing(format!("there is no run {number} of {owner}/{name}")))?;
-    let run_id = RunId(row.id);
-    let detail = runs::detail(ask.reader(), run_id).await?;
-    let rows = jobs::of_run(ask.reader(), run_id).await?;
-    let line = RunLine::new(&row, ask.now);
-    let title = format!("{} · {} #{}", line.status.word, row.repo, row.number);
-    let f = ask
-        .frame(Place::Overview, line.status.family, &title)
-        .live(&[Topic::Run(run_id).to_string()])
-        .under(&[
-            ("Overview", "/".into()),
-            (&line.repo, line.repo_href.clone()),
-        ]);
-    let problems: Vec<Problem> = serde_json::from_str(&detail.problems).unwrap_or_default();
-    let is_failed = line.status.family == Family::Failed;
-    let other = |number: i64| (number, links::run(&row.owner, &row.repo, number));
+pub(crate) async fn page(ask: Ask, path: RunPath) -> Result<Response, PageError> {
+    let opened = Opened::find(&ask, path, Tab::Summary).await?;
+    let Opened {
+        ref row, ref jobs, ..
+    } = opened;
+    let is_failed = opened.head.run.status.family == Family::Failed;
+    let why = match is_failed {
+        true => why(&ask, row, jobs).await?,
+        false => Vec::new(),
+    };
+    let groups = groups(&ask, row, opened.repo, jobs).await?;
+    let problems = opened.problems();
     let page = Run {
-        f,
         sha: row.commit_sha.clone(),
-        trust: detail.trust,
-        usual: usual(runs::durations(ask.reader(), id, &row.pipeline, USUAL_RUNS).await?),
-        rerun_of: detail.rerun_of.map(other),
-        rerun_as: detail.rerun_as.map(other),
-        is_open: !row.state.is_final(),
-        why: if is_failed {
-            why(&ask, &row, &rows).await?
-        } else {
-            Vec::new()
-        },
-        groups: groups(&ask, &row, id, &rows).await?,
-        outputs: outputs(&rows),
+        why,
+        groups,
+        outputs: outputs(jobs),
         problems: problems.len(),
-        file: file(detail.file.as_deref(), problems),
-        events: events(&ask, run_id).await?,
-        run: line,
+        file: match problems.is_empty() {
+            true => Vec::new(),
+            false => file::lines(opened.detail.file.as_deref(), problems),
+        },
+        f: opened.f,
+        head: opened.head,
     };
     ask.show(&page)
 }
@@ -154,6 +129,7 @@ async fn why(ask: &Ask, run: &RunRow, rows: &[JobRow]) -> Result<Vec<Why>, PageE
     let bad = |row: &&JobRow| words::of_state(*row.state).family == Family::Failed;
     let mut failed: Vec<&JobRow> = rows.iter().filter(bad).collect();
     failed.sort_by_key(|row| row.finished_at);
+    let tests = kept::failed(ask.reader(), RunId(run.id), FAILED_TESTS_MAX).await?;
     let mut all = Vec::new();
     for row in failed.into_iter().take(WHY_MAX) {
         let attempt = Attempt(u32::try_from(row.attempt).unwrap_or(0));
@@ -171,10 +147,21 @@ async fn why(ask: &Ask, run: &RunRow, rows: &[JobRow]) -> Result<Vec<Why>, PageE
             deploy: row
                 .deploy
                 .map(|number| links::deploy(&run.owner, &run.repo, number)),
+            tests: failed_tests(&tests, &row.name),
             tail: Tail::read(&log).await?,
         });
     }
     Ok(all)
+}
+
+/// The first names of the failed tests of a job, and how many more there are.
+fn failed_tests(all: &[kept::CaseRow], job: &str) -> (Vec<String>, usize) {
+    let of_job = || all.iter().filter(|case| case.job == job);
+    let names = of_job().take(TESTS_SHOWN).map(|case| case.name.clone());
+    (
+        names.collect(),
+        of_job().count().saturating_sub(TESTS_SHOWN),
+    )
 }
 
 async fn groups(
@@ -245,6 +232,13 @@ fn needs(row: &JobRow) -> String {
     needs.join(", ")
 }
 
+/// The values of a job's cell of the matrix; empty without one.
+fn cell(row: &JobRow) -> String {
+    let cell: BTreeMap<String, String> = serde_json::from_str(&row.matrix).unwrap_or_default();
+    let values = cell.iter().map(|(axis, value)| format!("{axis} {value}"));
+    values.collect::<Vec<_>>().join(", ")
+}
+
 fn job_line(
     ask: &Ask,
     run: &RunRow,
@@ -263,6 +257,7 @@ fn job_line(
     JobLine {
         status: words::of_state(*row.state),
         name: row.name.clone(),
+        cell: cell(row),
         href: links::job(&run.owner, &run.repo, run.number, &row.name),
         kind: match row.kind.as_str() {
             "build" => "image",
@@ -300,62 +295,4 @@ fn outputs(rows: &[JobRow]) -> Vec<(String, String, String)> {
         );
     }
     all
-}
-
-/// The pipeline file, each problem under its line. What has no line of its own stands at the end.
-fn file(text: Option<&str>, problems: Vec<Problem>) -> Vec<FileLine> {
-    let mut lines: Vec<FileLine> = text
-        .unwrap_or_default()
-        .lines()
-        .zip(1..)
-        .map(|(text, number)| FileLine {
-            number,
-            text: text.to_owned(),
-            problems: Vec::new(),
-        })
-        .collect();
-    if lines.is_empty() && !problems.is_empty() {
-        lines.push(FileLine {
-            number: 1,
-            text: String::new(),
-            problems: Vec::new(),
-        });
-    }
-    let last = lines.len().saturating_sub(1);
-    for problem in problems {
-        let place = (problem.line as usize).saturating_sub(1).min(last);
-        lines[place].problems.push(problem);
-    }
-    lines
-}
-
-async fn events(ask: &Ask, run: RunId) -> Result<Vec<EventLine>, PageError> {
-    let rows = runs::events(ask.reader(), run, EVENTS_MAX).await?;
-    let line = |row: &runs::EventRow| {
-        Some(EventLine {
-            at: row.at.into(),
-            text: event_words(row)?,
-        })
-    };
-    Ok(rows.iter().filter_map(line).collect())
-}
-
-/// An event as a sentence; none for what is kept for machines only.
-fn event_words(row: &runs::EventRow) -> Option<String> {
-    let detail: serde_json::Value = serde_json::from_str(&row.detail).unwrap_or_default();
-    let text = |name: &str| detail.get(name).and_then(serde_json::Value::as_str);
-    let state = text("state").and_then(|word| word.parse::<State>().ok());
-    let state = state.map(|state| words::of_state(state).lower());
-    let reason = text("reason")
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
-    match row.kind.as_str() {
-        "run.created" => Some("Run created".into()),
-        "run.state" => Some(format!("Run {}{reason}", state?)),
-        "job.state" => {
-            let job = row.job.as_deref().unwrap_or("A job");
-            Some(format!("{job} {}{reason}", state?))
-        }
-        _ => None,
-    }
 }

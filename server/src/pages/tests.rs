@@ -14,6 +14,7 @@ use crate::store::Store;
 mod colour;
 mod fixture;
 mod logs;
+mod tabs;
 mod templates;
 
 struct Site {
@@ -143,6 +144,16 @@ const PAGES: &[(&str, &str)] = &[
     ("/repos/acme/shop/runs/47", "Queued"),
     ("/repos/acme/shop/runs/43", "Passed"),
     ("/repos/acme/docs/runs/1", "Failed"),
+    ("/repos/acme/docs/runs/1/file", "Failed"),
+    ("/repos/acme/shop/runs/49", "Failed"),
+    ("/repos/acme/shop/runs/49/graph", "Failed"),
+    ("/repos/acme/shop/runs/49/timing", "Failed"),
+    ("/repos/acme/shop/runs/49/tests", "Failed"),
+    ("/repos/acme/shop/runs/49/artifacts", "Failed"),
+    ("/repos/acme/shop/runs/49/file", "Failed"),
+    ("/repos/acme/shop/runs/49/events", "Failed"),
+    ("/repos/acme/shop/runs/46/timing", "Running"),
+    ("/repos/acme/shop/runs/46/tests", "Running"),
     ("/repos/acme/shop/runs/42/jobs/unit", "Failed"),
     ("/repos/acme/shop/runs/42/jobs/image", "Skipped"),
     ("/repos/acme/shop/runs/46/jobs/unit", "Running"),
@@ -218,7 +229,7 @@ async fn the_reason_of_a_failure_stands_before_everything_else() {
     let html = site.page("/repos/acme/shop/runs/42").await;
     let text = visible(between(&html, "<main", "</main>"));
     insta::assert_snapshot!(
-        between(&text, "3 m 09 s) ", " Jobs"),
+        between(&text, "File Events ", " Jobs"),
         @"Failed unit in step “go test ./…”, exit code 1 1860 === RUN TestPrices/case_1798 1861 === RUN TestPrices/case_1799 1862 --- FAIL: TestTotal (0.02s) 1863 total_test.go:41: total of 3 × 0.35 is 1.06, want 1.05 1864 total_test.go:42: rounding mode is half up , want half to even 1865 FAIL 1866 FAIL acme.example/shop/price 0.412s 1867 ok acme.example/shop/stock 0.120s 1868 FAIL"
     );
     assert!(html.contains("/repos/acme/shop/runs/42/jobs/unit?at=1862#L1862"));
@@ -308,9 +319,9 @@ async fn an_empty_installation_says_what_to_do_first() {
 async fn filters_survive_in_the_address_and_pages_follow_a_cursor() {
     let site = Site::seeded().await;
     let all = site.page("/repos/acme/shop").await;
-    assert!(all.contains("before=19") && all.contains("Older runs"));
-    let older = site.page("/repos/acme/shop?before=19").await;
-    assert!(older.contains("Newest runs") && older.contains("/runs/18\""));
+    assert!(all.contains("before=20") && all.contains("Older runs"));
+    let older = site.page("/repos/acme/shop?before=20").await;
+    assert!(older.contains("Newest runs") && older.contains("/runs/19\""));
     let odd = site.page("/repos/acme/shop?branch=a%2Fb%23c%2520%22").await;
     assert!(odd.contains("value=\"a/b#c%20&#34;\"") && odd.contains("No run matches"));
 }

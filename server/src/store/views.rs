@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod deploys;
 pub(crate) mod jobs;
+pub(crate) mod kept;
 pub(crate) mod overview;
 pub(crate) mod runs;
 

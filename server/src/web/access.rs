@@ -42,6 +42,14 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("GET", "/", Person),
     ("GET", "/repos/{owner}/{repo}", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}", Person),
+    ("GET", "/repos/{owner}/{repo}/runs/{number}/graph", Person),
+    ("GET", "/repos/{owner}/{repo}/runs/{number}/timing", Person),
+    ("GET", "/repos/{owner}/{repo}/runs/{number}/tests", Person),
+    (
+        "GET",
+        "/repos/{owner}/{repo}/runs/{number}/artifacts",
+        Person,
+    ),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/file", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/events", Person),
     (

@@ -5,6 +5,8 @@ use pipelines::timestamp::Timestamp;
 use sqlx::SqliteTransaction;
 
 // By path, since the example takes this file as a module of its own.
+#[path = "fixture/kept.rs"]
+mod kept;
 #[path = "fixture/output.rs"]
 mod output;
 #[path = "fixture/story.rs"]
@@ -80,6 +82,7 @@ impl<'a> Seed<'a> {
         self.deploys().await?;
         self.open().await?;
         self.odd().await?;
+        self.kept().await?;
         Ok(self.logs)
     }
 
@@ -149,7 +152,7 @@ impl<'a> Seed<'a> {
             .bind(self.jobs).bind(run).bind(position).bind(name).bind(name).bind(kind).bind(needs)
             .bind(environment).bind(work(kind)).bind(job.state.0).bind(job.state.1)
             .bind(i64::from(began.is_some())).bind(began.map(|_| 1)).bind(job.outputs)
-            .bind(self.now - MIN).bind(began).bind(ended)
+            .bind(began.map_or(self.now - MIN, |began| began - 2500)).bind(began).bind(ended)
             .execute(&mut **self.tx).await?;
         if let Some(began) = began {
             sqlx::query("insert into attempts (job_id, attempt, runner_id, fence, claim_key, state, reason, started_at, finished_at) values (?1, 1, 1, ?1, 'key ' || ?1, ?2, ?3, ?4, ?5)")

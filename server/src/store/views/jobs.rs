@@ -11,6 +11,9 @@ pub(crate) struct JobRow {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) kind: String,
+    /// The job of the file it was made from, and its cell of the matrix as JSON.
+    pub(crate) group_name: String,
+    pub(crate) matrix: String,
     pub(crate) needs: String,
     pub(crate) environment: Option<String>,
     pub(crate) state: StateCell,
@@ -18,6 +21,7 @@ pub(crate) struct JobRow {
     pub(crate) attempt: i64,
     pub(crate) stop: Option<String>,
     pub(crate) outputs: String,
+    pub(crate) queued_at: Option<i64>,
     pub(crate) started_at: Option<i64>,
     pub(crate) finished_at: Option<i64>,
     pub(crate) runner: Option<String>,
@@ -28,9 +32,9 @@ pub(crate) struct JobRow {
 macro_rules! job_row {
     ($rest:literal) => {
         concat!(
-            "select jobs.id, jobs.name, jobs.kind, jobs.needs, jobs.environment, jobs.state,
-                    jobs.reason, jobs.attempt, jobs.stop, jobs.outputs, jobs.started_at,
-                    jobs.finished_at, runners.name as runner,
+            "select jobs.id, jobs.name, jobs.kind, jobs.group_name, jobs.matrix, jobs.needs,
+                    jobs.environment, jobs.state, jobs.reason, jobs.attempt, jobs.stop, jobs.outputs,
+                    jobs.queued_at, jobs.started_at, jobs.finished_at, runners.name as runner,
                     (select number from deploys where job_id = jobs.id) as deploy
              from jobs left join runners on runners.id = jobs.runner_id ",
             $rest
@@ -105,6 +109,19 @@ pub(crate) async fn steps(
     )
     .bind(job.0)
     .bind(i64::from(attempt.0))
+    .fetch_all(reader)
+    .await
+}
+
+/// When the own work of each job of a run began, behind the checkout: job and moment.
+pub(crate) async fn work_begun(reader: &Reader, run: RunId) -> sqlx::Result<Vec<(i64, i64)>> {
+    sqlx::query_as(
+        "select jobs.id, min(steps.started_at) from jobs
+            join steps on steps.job_id = jobs.id and steps.attempt = jobs.attempt
+                and steps.position > 0
+         where jobs.run_id = ?1 group by jobs.id limit 500",
+    )
+    .bind(run.0)
     .fetch_all(reader)
     .await
 }

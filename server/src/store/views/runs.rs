@@ -176,6 +176,10 @@ pub(crate) struct RunDetail {
     pub(crate) trust: String,
     pub(crate) problems: String,
     pub(crate) file: Option<String>,
+    /// JSON object of texts: what a person gave along.
+    pub(crate) inputs: String,
+    /// JSON: the files of other repositories it was made with.
+    pub(crate) templates: String,
     /// The number of the run this one repeats.
     pub(crate) rerun_of: Option<i64>,
     /// The number of the newest run that repeats this one.
@@ -185,7 +189,7 @@ pub(crate) struct RunDetail {
 /// The rest of a run.
 pub(crate) async fn detail(reader: &Reader, run: RunId) -> sqlx::Result<RunDetail> {
     sqlx::query_as(
-        "select trust, problems, file,
+        "select trust, problems, file, inputs, templates,
                 (select number from runs former where former.id = runs.rerun_of) as rerun_of,
                 (select max(number) from runs later
                     where later.repo_id = runs.repo_id and later.number > runs.number
