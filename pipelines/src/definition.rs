@@ -5,14 +5,20 @@
 //! (`tree`), from the tree to the types below (`syntax`, `jobs`, `work`), and is then checked as a
 //! whole (`rules`).
 
+mod build;
+mod deploy;
+mod extends;
 mod jobs;
+mod keep;
 mod keys;
 mod problem;
 mod reader;
 mod rules;
+mod scope;
 mod syntax;
 mod tree;
-mod work;
+mod triggers;
+mod when;
 mod yaml;
 
 pub use problem::Problem;
@@ -28,6 +34,7 @@ use crate::graph::Graph;
 use crate::names::{EnvironmentName, JobName, SecretName, ServiceName};
 use crate::pattern::Patterns;
 use crate::plan::{Condition, Newest, Retry, Strategy, UsedTemplate, Verify};
+use crate::template::{TemplateSource, Templates};
 
 /// A valid pipeline file. It can only be made by [`Definition::parse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +49,17 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads a pipeline file, or says everything that is wrong with it, in the file's order.
+    /// Reads a pipeline file that takes nothing from other repositories, or says everything that
+    /// is wrong with it, in the file's order.
     pub fn parse(text: &str) -> Result<Definition, Vec<Problem>> {
+        Self::parse_with(text, &Templates::new())
+    }
+
+    /// Reads a pipeline file with the files of other repositories that it takes templates from.
+    pub fn parse_with(text: &str, templates: &Templates) -> Result<Definition, Vec<Problem>> {
         let (tree, problems) = tree::read(text).map_err(tidy)?;
         let mut reader = Reader { problems };
-        let file = syntax::file(&mut reader, &tree);
+        let file = syntax::file(&mut reader, &tree, templates);
         if let Some(file) = &file {
             rules::check(&mut reader, file);
         }
@@ -54,6 +67,24 @@ impl Definition {
             Some(file) if reader.problems.is_empty() => Ok(file.definition),
             Some(_) | None => Err(tidy(reader.problems)),
         }
+    }
+
+    /// The files of other repositories that a pipeline file wants beside `fetched`; also those that
+    /// the fetched ones want. To be asked again until nothing is wanted.
+    pub fn wanted(text: &str, fetched: &Templates) -> Vec<TemplateSource> {
+        extends::wanted(text, fetched)
+    }
+
+    /// When it starts by itself: the fields of cron and the zone.
+    pub fn schedules(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.triggers.schedule.iter();
+        all.map(|schedule| (schedule.cron.as_str(), schedule.zone.as_str()))
+    }
+
+    /// What a person who starts it may say; none if no person may start it.
+    pub fn inputs(&self) -> Option<&[Input]> {
+        let manual = self.triggers.manual.as_ref();
+        manual.map(|manual| manual.inputs.as_slice())
     }
 
     /// The jobs' names, in the file's order.
@@ -206,7 +237,7 @@ pub(crate) struct When {
     pub(crate) path: Option<Patterns>,
     pub(crate) status: Condition,
     /// By axis.
-    pub(crate) matrix: Vec<(String, Patterns)>,
+    pub(crate) matrix: Vec<(At<String>, Patterns)>,
 }
 
 /// A list of events: any of the wanted (or all, if none is), none of the unwanted.

@@ -3,6 +3,7 @@
 //! Pure: no clock, file, environment, network or randomness. Values in, values out, so every rule
 //! is tested as a table and the whole as a seeded simulation.
 
+pub mod cron;
 pub mod definition;
 pub mod deploy;
 pub mod environment;

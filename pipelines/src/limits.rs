@@ -28,6 +28,18 @@ pub const ALIAS_BYTES_MAX: usize = 256 * 1024;
 pub const PATTERNS_MAX: usize = 64;
 /// Most tags of one built image.
 pub const TAGS_MAX: usize = 32;
+/// Most platforms of one built image.
+pub const PLATFORMS_MAX: usize = 8;
+/// Most files of Jobs that run before a release is applied.
+pub const BEFORE_MAX: usize = 16;
+/// Most steps of a canary.
+pub const CANARY_STEPS_MAX: usize = 20;
+/// The steps of a canary that names none, in percent of the pods.
+pub const CANARY_STEPS: [u32; 2] = [10, 50];
+/// How long each step of a canary is watched, unless `hold` says otherwise.
+pub const CANARY_HOLD: Duration = Duration::from_secs(5 * 60);
+/// How long the old pods stay behind a switch, unless `keep` says otherwise.
+pub const BLUE_GREEN_KEEP: Duration = Duration::from_secs(10 * 60);
 /// Most environments of a repository.
 pub const ENVIRONMENTS_MAX: usize = 50;
 /// Most attempts `retry` may add.

@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::keys::{JOB, STEP};
+use super::keys::{JOB, RETRY, STEP};
 use super::problem::{At, Problem};
 use super::reader::{Fields, Reader};
 use super::tree::{Entry, Kind, Node};
 use super::{
-    Env, JobDefinition, StepDefinition, StepsDefinition, When, WorkDefinition, syntax, work,
+    Env, JobDefinition, StepDefinition, StepsDefinition, When, WorkDefinition, build, deploy, keep,
+    syntax, when,
 };
 use crate::expression::{Template, refuse_in_script};
 use crate::limits::{JOB_TIMEOUT_DEFAULT, JOB_TIMEOUT_MAX, NEEDS_MAX, RETRIES_MAX, STEPS_MAX};
-use crate::names::{JobName, is_image_reference};
-use crate::plan::Retry;
+use crate::names::{JobName, SecretName, is_image_reference};
+use crate::plan::{Retry, RetryOn};
 
 /// Reads a job; nothing comes back if it could not even be told what it does. `names` are those of
 /// all jobs of the file.
@@ -29,25 +30,24 @@ pub(crate) fn job(
     };
     check_needs(reader, &needs, &entry.key, names);
     let when = match fields.find("when") {
-        Some(entry) => syntax::when(reader, &entry.value),
+        Some(entry) => when::when(reader, &entry.value),
         None => When::default(),
     };
+    let matrix = fields.find("matrix");
+    let matrix = matrix.and_then(|entry| when::matrix(reader, &entry.value));
     let timeout_max = JOB_TIMEOUT_MAX.as_secs();
     let timeout = fields.find("timeout");
     let timeout = timeout.and_then(|entry| reader.seconds(&entry.value, "`timeout`", timeout_max));
-    let retries = fields.find("retry");
-    let retries = retries.and_then(|entry| retry(reader, &entry.value));
+    let retry = fields.find("retry");
+    let retry = retry.and_then(|entry| read_retry(reader, &entry.value));
     let work = work_of(reader, entry, &fields);
     Some(JobDefinition {
         name: name?,
         needs,
         when,
         timeout_seconds: timeout.unwrap_or(JOB_TIMEOUT_DEFAULT.as_secs() as u32),
-        retry: Retry {
-            attempts: retries.unwrap_or(0),
-            on: Vec::new(),
-        },
-        matrix: None,
+        retry: retry.unwrap_or_default(),
+        matrix,
         work: work?,
     })
 }
@@ -84,14 +84,41 @@ fn check_needs(reader: &mut Reader, needs: &[At<JobName>], job: &str, names: &Ha
     }
 }
 
-fn retry(reader: &mut Reader, node: &Node) -> Option<u32> {
-    if matches!(node.kind, Kind::Mapping(_)) {
-        let message = "`retry` with `attempts` and `on` is not supported yet";
-        let problem = Problem::new(node.place, &node.shown(), message);
-        reader.report(problem.hint("write a number: `retry: 2`"));
-        return None;
+fn read_retry(reader: &mut Reader, node: &Node) -> Option<Retry> {
+    if !matches!(node.kind, Kind::Mapping(_)) {
+        let attempts = reader.count(node, "`retry`", RETRIES_MAX)?;
+        let on = Vec::new();
+        return Some(Retry { attempts, on });
     }
-    reader.count(node, "`retry`", RETRIES_MAX)
+    let fields = reader.fields(node, &RETRY)?;
+    let attempts = match fields.find("attempts") {
+        Some(entry) => reader.count(&entry.value, "`attempts`", RETRIES_MAX)?,
+        None => 1,
+    };
+    let mut on = Vec::new();
+    if let Some(entry) = fields.find("on") {
+        for item in reader.list(&entry.value, "`on`", 32) {
+            on.extend(retry_on(reader, item));
+        }
+    }
+    Some(Retry { attempts, on })
+}
+
+fn retry_on(reader: &mut Reader, node: &Node) -> Option<RetryOn> {
+    let text = reader.plain_text(node, "`on`")?;
+    let code = text.value.strip_prefix("exit:").map(str::parse::<u8>);
+    match (text.value.as_str(), code) {
+        ("timeout", _) => Some(RetryOn::Timeout),
+        ("failure", _) => Some(RetryOn::Failure),
+        // Always so; named by those who want to be sure.
+        ("infrastructure", _) => None,
+        (_, Some(Ok(code @ 1..))) => Some(RetryOn::Exit(code.into())),
+        _ => {
+            let problem = Problem::new(text.place, &text.value, "this is no reason to try again");
+            reader.report(problem.hint("known are `exit:75` (any code), `timeout` and `failure`"));
+            None
+        }
+    }
 }
 
 fn work_of(reader: &mut Reader, job: &Entry, fields: &Fields<'_>) -> Option<WorkDefinition> {
@@ -117,28 +144,65 @@ fn work_of(reader: &mut Reader, job: &Entry, fields: &Fields<'_>) -> Option<Work
     if entry.key == "steps" {
         let image = fields.find("image");
         let image = image.map(|entry| image_of(reader, &entry.value));
-        let env = env_of(reader, fields);
-        let steps = steps(reader, &entry.value, image.as_ref())?;
-        return Some(WorkDefinition::Steps(StepsDefinition {
-            env,
-            services: Vec::new(),
-            caches: Vec::new(),
-            secrets: Vec::new(),
-            steps,
-            artifacts: Vec::new(),
-            junit: Vec::new(),
-            outputs: Vec::new(),
-        }));
+        return steps_work(reader, (fields, &entry.value), image.as_ref());
     }
-    for key in ["image", "env"] {
+    for key in OF_STEPS {
         if let Some(strange) = fields.find(key) {
             let message = format!("`{key}` is for jobs with `steps`, not with `{}`", entry.key);
             reader.report(Problem::new(strange.place, key, message));
         }
     }
     match entry.key.as_str() {
-        "build" => work::build(reader, &entry.value).map(WorkDefinition::Build),
-        _ => work::deploy(reader, &entry.value).map(WorkDefinition::Deploy),
+        "build" => build::build(reader, &entry.value).map(WorkDefinition::Build),
+        _ => deploy::deploy(reader, &entry.value).map(WorkDefinition::Deploy),
+    }
+}
+
+/// Keys of a job that mean nothing without steps.
+const OF_STEPS: [&str; 8] = [
+    "image",
+    "env",
+    "secrets",
+    "services",
+    "cache",
+    "artifacts",
+    "reports",
+    "outputs",
+];
+
+fn steps_work(
+    reader: &mut Reader,
+    (fields, node): (&Fields<'_>, &Node),
+    image: Option<&Option<At<Template>>>,
+) -> Option<WorkDefinition> {
+    let env = env_of(reader, fields);
+    let steps = steps(reader, node, image);
+    let services = fields.find("services");
+    let services = services.map(|entry| keep::services(reader, &entry.value));
+    let caches = fields.find("cache");
+    let caches = caches.map(|entry| keep::caches(reader, &entry.value));
+    let artifacts = fields.find("artifacts");
+    let artifacts = artifacts.map(|entry| keep::file_patterns(reader, &entry.value, "`artifacts`"));
+    let junit = fields.find("reports");
+    let junit = junit.map(|entry| keep::junit(reader, &entry.value));
+    let outputs = fields.find("outputs");
+    let outputs = outputs.map(|entry| keep::outputs(reader, &entry.value));
+    Some(WorkDefinition::Steps(StepsDefinition {
+        env,
+        services: services.unwrap_or_default(),
+        caches: caches.unwrap_or_default(),
+        secrets: secrets_of(reader, fields),
+        steps: steps?,
+        artifacts: artifacts.unwrap_or_default(),
+        junit: junit.unwrap_or_default(),
+        outputs: outputs.unwrap_or_default(),
+    }))
+}
+
+fn secrets_of(reader: &mut Reader, fields: &Fields<'_>) -> Vec<SecretName> {
+    match fields.find("secrets") {
+        Some(entry) => keep::secrets(reader, &entry.value),
+        None => Vec::new(),
     }
 }
 
@@ -150,8 +214,8 @@ fn env_of(reader: &mut Reader, fields: &Fields<'_>) -> Env {
 }
 
 /// The image of a job or step. `None` has been reported.
-fn image_of(reader: &mut Reader, node: &Node) -> Option<At<Template>> {
-    let image = reader.template(node, "`image`")?;
+pub(crate) fn image_of(reader: &mut Reader, node: &Node) -> Option<At<Template>> {
+    let image = reader.late_template(node, "`image`")?;
     if image
         .value
         .literal()
@@ -208,6 +272,9 @@ fn step(
     let field = |key| fields.and_then(|fields: Fields<'_>| fields.find(key));
     let own = field("image").map(|entry| image_of(reader, &entry.value));
     let env = fields.map_or_else(Env::new, |fields| env_of(reader, &fields));
+    let secrets = fields.map_or_else(Vec::new, |fields| secrets_of(reader, &fields));
+    let when = field("when").map(|entry| when::when(reader, &entry.value));
+    let when = when.unwrap_or_default();
     let timeout = field("timeout");
     let timeout = timeout
         .and_then(|entry| reader.seconds(&entry.value, "`timeout`", JOB_TIMEOUT_MAX.as_secs()));
@@ -226,9 +293,9 @@ fn step(
         run,
         image: image?,
         env,
-        secrets: Vec::new(),
+        secrets,
         timeout_seconds: timeout,
-        when: When::default(),
+        when,
     })
 }
 

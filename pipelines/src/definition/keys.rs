@@ -11,101 +11,48 @@ pub(crate) struct Keys {
     pub(crate) later: &'static [&'static str],
 }
 
-pub(crate) const FILE: Keys = Keys {
-    level: "the file",
-    known: &["on", "env", "jobs"],
-    later: &["concurrency", "templates"],
-};
-pub(crate) const ON: Keys = Keys {
-    level: "`on`",
-    known: &["push", "pull_request", "manual"],
-    later: &["schedule"],
-};
-pub(crate) const PUSH: Keys = Keys {
-    level: "`push`",
-    known: &["branches", "tags", "paths"],
-    later: &[],
-};
-pub(crate) const PULL_REQUEST: Keys = Keys {
-    level: "`pull_request`",
-    known: &["branches", "paths"],
-    later: &[],
-};
-pub(crate) const MANUAL: Keys = Keys {
-    level: "`manual`",
-    known: &[],
-    later: &["inputs"],
-};
-pub(crate) const JOB: Keys = Keys {
-    level: "a job",
-    known: &[
-        "needs", "when", "image", "env", "steps", "build", "deploy", "timeout", "retry",
-    ],
-    later: &[
-        "services",
-        "matrix",
-        "cache",
-        "reports",
-        "artifacts",
-        "outputs",
-        "secrets",
-        "concurrency",
-        "extends",
-    ],
-};
-pub(crate) const WHEN: Keys = Keys {
-    level: "`when`",
-    known: &["branch", "event"],
-    later: &["tag", "path", "status", "matrix"],
-};
-pub(crate) const STEP: Keys = Keys {
-    level: "a step",
-    known: &["name", "run", "image", "env", "timeout"],
-    later: &["when", "secrets"],
-};
-pub(crate) const BUILD: Keys = Keys {
-    level: "`build`",
-    known: &["image", "context", "dockerfile", "target", "args", "tags"],
-    later: &["platforms", "secrets"],
-};
-pub(crate) const DEPLOY: Keys = Keys {
-    level: "`deploy`",
-    known: &[
-        "environment",
-        "manifests",
-        "images",
-        "promote",
-        "strategy",
-        "verify",
-        "deadline",
-    ],
-    later: &["values", "before"],
-};
-pub(crate) const VERIFY: Keys = Keys {
-    level: "`verify`",
-    known: &["bake"],
-    later: &["http"],
-};
-pub(crate) const ENVIRONMENT: Keys = Keys {
-    level: "an environment",
-    known: &["namespace", "branches", "after"],
-    later: &["approvals", "freeze", "on_failure"],
-};
+macro_rules! keys {
+    ($($name:ident, $level:literal, $known:expr, $later:expr;)*) => {
+        $(pub(crate) const $name: Keys = Keys { level: $level, known: &$known, later: &$later };)*
+        /// Every level.
+        pub(crate) const LEVELS: &[&Keys] = &[$(&$name),*];
+    };
+}
 
-const LEVELS: [&Keys; 12] = [
-    &FILE,
-    &ON,
-    &PUSH,
-    &PULL_REQUEST,
-    &MANUAL,
-    &JOB,
-    &WHEN,
-    &STEP,
-    &BUILD,
-    &DEPLOY,
-    &VERIFY,
-    &ENVIRONMENT,
-];
+keys! {
+    FILE, "the file", ["on", "concurrency", "env", "templates", "jobs"], [];
+    ON, "`on`", ["push", "pull_request", "schedule", "manual"], [];
+    PUSH, "`push`", ["branches", "tags", "paths"], [];
+    PULL_REQUEST, "`pull_request`", ["branches", "paths"], [];
+    SCHEDULE, "a schedule", ["cron", "zone"], [];
+    MANUAL, "`manual`", ["inputs"], [];
+    INPUT, "an input", ["type", "options", "default", "required", "description"], [];
+    CONCURRENCY, "`concurrency`", ["group", "newest"], [];
+    JOB, "a job", [
+        "extends", "needs", "when", "matrix", "image", "env", "secrets", "services", "cache",
+        "steps", "build", "deploy", "artifacts", "reports", "outputs", "timeout", "retry",
+    ], [];
+    TEMPLATE_FILE, "a file of templates", ["templates"], [];
+    WHEN, "`when`", ["branch", "tag", "event", "path", "status", "matrix"], [];
+    MATRIX, "`matrix`", ["include", "exclude"], [];
+    RETRY, "`retry`", ["attempts", "on"], [];
+    SERVICE, "a service", ["image", "env", "ready", "timeout"], [];
+    CACHE, "`cache`", ["key", "paths"], [];
+    REPORTS, "`reports`", ["junit"], [];
+    STEP, "a step", ["name", "run", "image", "env", "secrets", "when", "timeout"], [];
+    BUILD, "`build`", [
+        "image", "context", "dockerfile", "target", "platforms", "args", "secrets", "tags",
+    ], [];
+    DEPLOY, "`deploy`", [
+        "environment", "manifests", "images", "promote", "before", "strategy", "verify", "deadline",
+    ], ["values"];
+    VERIFY, "`verify`", ["bake", "http"], [];
+    STRATEGY, "`strategy`", ["rolling", "recreate", "blue_green", "canary"], [];
+    BLUE_GREEN, "`blue_green`", ["keep"], [];
+    CANARY, "`canary`", ["steps", "hold"], [];
+    ENVIRONMENT, "an environment", ["namespace", "branches", "after"],
+        ["approvals", "freeze", "on_failure"];
+}
 
 impl Keys {
     /// The keys of this level, later ones included.

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use super::keys::{Keys, levels_of};
 use super::problem::{At, Place, Problem, nearest};
 use super::tree::{Entry, Kind, Node};
-use crate::expression::Template;
+use crate::expression::{Gap, Template};
 use crate::limits::{PATTERNS_MAX, PROBLEMS_MAX};
 use crate::names::InvalidName;
 use crate::pattern::Patterns;
+use crate::template::TemplateSource;
 
 /// Collects problems while values are read.
 #[derive(Debug, Default)]
@@ -45,6 +46,18 @@ impl Reader {
         // Beyond the limit nothing is shown, so a hostile file need not be explained in full.
         if !self.is_full() {
             self.problems.push(problem);
+        }
+    }
+
+    /// Says of every problem in a borrowed template whose it is.
+    pub(crate) fn lend(&mut self, borrowed: &[(Place, TemplateSource)]) {
+        for problem in &mut self.problems {
+            let at = |(place, _): &&(Place, TemplateSource)| {
+                (place.line, place.column) == (problem.line, problem.column)
+            };
+            if let Some((_, source)) = borrowed.iter().find(at) {
+                problem.message = format!("{} (in {source})", problem.message);
+            }
         }
     }
 
@@ -116,8 +129,32 @@ impl Reader {
         Some(text)
     }
 
-    /// A text with gaps.
+    /// A text with gaps that can all be filled when the plan is made.
     pub(crate) fn template(&mut self, node: &Node, what: &str) -> Option<At<Template>> {
+        let template = self.late_template(node, what)?;
+        let is_late = |gap: &Gap| matches!(gap, Gap::Late(_));
+        if !template.value.gaps().any(is_late) {
+            return Some(template);
+        }
+        let message = format!("{what} cannot hold what is only known while the run goes on");
+        let problem = Problem::new(template.place, &node.shown(), message);
+        self.report(problem.hint(
+            "`run` and outputs of jobs can stand in `env`, in `image`, and in `args`, `tags` and `target` of a build",
+        ));
+        None
+    }
+
+    /// A path inside the repository, with gaps.
+    pub(crate) fn template_path(&mut self, node: &Node, what: &str) -> Option<At<Template>> {
+        let template = self.template(node, what)?;
+        if template.value.literal().is_some() {
+            self.path(node, what)?;
+        }
+        Some(template)
+    }
+
+    /// A text with gaps, also such that wait for the run.
+    pub(crate) fn late_template(&mut self, node: &Node, what: &str) -> Option<At<Template>> {
         let text = self.text(node, what)?;
         let place = text.place;
         match Template::parse(&text) {
@@ -147,6 +184,41 @@ impl Reader {
                 &[]
             }
         }
+    }
+
+    /// One value or a list of at most `max`.
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str, max: usize) -> &'n [Node] {
+        let items = self.items(node, what);
+        if items.len() <= max {
+            return items;
+        }
+        let count = items.len();
+        let message = format!("{what} has {count} entries; at most {max} may be");
+        self.report(Problem::new(node.place, "", message));
+        &[]
+    }
+
+    /// One of these words.
+    pub(crate) fn one_of(
+        &mut self,
+        node: &Node,
+        what: &str,
+        words: &[&'static str],
+    ) -> Option<&'static str> {
+        let text = self.plain_text(node, what)?;
+        let found = words.iter().find(|word| **word == text.value);
+        if found.is_none() {
+            let message = format!("{what} must be one of {}", words.join(", "));
+            let problem = Problem::new(text.place, &text.value, message);
+            self.report(problem.nearest(&text.value, words.iter().copied()));
+        }
+        found.copied()
+    }
+
+    /// `true` or `false`, and no other words for them.
+    pub(crate) fn truth(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let word = self.one_of(node, what, &["true", "false"])?;
+        Some(word == "true")
     }
 
     /// A name of some kind.

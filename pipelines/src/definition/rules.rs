@@ -3,10 +3,11 @@
 use super::problem::Problem;
 use super::reader::Reader;
 use super::syntax::File;
-use super::{Definition, DeployDefinition, Env, SourceDefinition, WorkDefinition};
+use super::{Definition, DeployDefinition, Env, SourceDefinition, WorkDefinition, scope};
 use crate::graph::Graph;
 use crate::limits::PLAN_BYTES_MAX;
 use crate::names::JobName;
+use crate::plan::Condition;
 
 /// Checks a file whose values have been read.
 pub(crate) fn check(reader: &mut Reader, file: &File) {
@@ -23,7 +24,21 @@ pub(crate) fn check(reader: &mut Reader, file: &File) {
             images(reader, &scope, deploy);
             promotion(reader, &scope, deploy);
         }
+        scope::check(reader, definition, &graph);
+        conditions(reader, definition);
         size(reader, definition);
+    }
+}
+
+/// A job that waits for a failure must need something that can fail.
+fn conditions(reader: &mut Reader, definition: &Definition) {
+    for job in &definition.jobs {
+        if job.when.status == Condition::Failure && job.needs.is_empty() {
+            let name = &job.name;
+            let message = "the job runs when something has failed, but needs nothing that could";
+            let problem = Problem::new(name.place, name.value.as_str(), message);
+            reader.report(problem.hint("name the jobs it watches under `needs`"));
+        }
     }
 }
 

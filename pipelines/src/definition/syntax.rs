@@ -1,18 +1,16 @@
-//! The outer levels of a pipeline file: `on`, `env`, `jobs`, and `when`.
+//! The outer levels of a pipeline file: the file as a whole, and `env`.
 
 use std::collections::HashSet;
 
-use super::keys::{FILE, MANUAL, ON, PULL_REQUEST, PUSH, WHEN};
+use super::extends::Shelf;
+use super::keys::FILE;
 use super::problem::{At, Place, Problem};
-use super::reader::Reader;
-use super::tree::{Entry, Kind, Node};
-use super::{
-    Definition, Env, EventFilter, ManualTrigger, PullRequestTrigger, PushTrigger, Triggers, When,
-    jobs,
-};
-use crate::event::EventKind;
+use super::reader::{Fields, Reader};
+use super::tree::{Entry, Node};
+use super::{Definition, Env, JobDefinition, Triggers, jobs, triggers};
 use crate::expression::Template;
 use crate::limits::JOBS_MAX;
+use crate::template::Templates;
 
 /// A file as far as it could be read.
 pub(crate) struct File {
@@ -23,10 +21,10 @@ pub(crate) struct File {
 }
 
 /// Reads the whole file.
-pub(crate) fn file(reader: &mut Reader, tree: &Node) -> Option<File> {
+pub(crate) fn file(reader: &mut Reader, tree: &Node, fetched: &Templates) -> Option<File> {
     let fields = reader.fields(tree, &FILE)?;
     let triggers = match fields.find("on") {
-        Some(entry) => triggers(reader, &entry.value),
+        Some(entry) => triggers::triggers(reader, &entry.value),
         None => {
             let problem = Problem::new(Place::START, "", "`on` is missing");
             reader.report(problem.hint("say what starts the pipeline: `on: push`"));
@@ -37,6 +35,33 @@ pub(crate) fn file(reader: &mut Reader, tree: &Node) -> Option<File> {
         Some(entry) => env(reader, &entry.value, "`env`"),
         None => Env::new(),
     };
+    let concurrency = fields.find("concurrency");
+    let concurrency = concurrency.and_then(|entry| triggers::concurrency(reader, &entry.value));
+    let own = match fields.find("templates") {
+        Some(entry) => reader.mapping(&entry.value, "`templates`").unwrap_or(&[]),
+        None => &[],
+    };
+    let mut shelf = Shelf::new(own, fetched);
+    let (jobs, is_whole) = read_jobs(reader, &fields, &mut shelf)?;
+    reader.lend(&shelf.borrowed);
+    Some(File {
+        is_whole,
+        definition: Definition {
+            triggers,
+            env,
+            concurrency,
+            templates: shelf.used(),
+            jobs,
+        },
+    })
+}
+
+/// The jobs as far as they could be read, and whether all of them could.
+fn read_jobs(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    shelf: &mut Shelf<'_>,
+) -> Option<(Vec<JobDefinition>, bool)> {
     let Some(entry) = fields.find("jobs") else {
         let problem = Problem::new(Place::START, "", "`jobs` is missing");
         reader.report(problem.hint("a pipeline has at least one job"));
@@ -53,146 +78,13 @@ pub(crate) fn file(reader: &mut Reader, tree: &Node) -> Option<File> {
         reader.report(Problem::new(entry.place, "jobs", "`jobs` has no job"));
     }
     let names: HashSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    let jobs = entries.iter();
-    let jobs: Vec<_> = jobs
-        .filter_map(|entry| jobs::job(reader, entry, &names))
-        .collect();
-    Some(File {
-        is_whole: jobs.len() == entries.len(),
-        definition: Definition {
-            triggers,
-            env,
-            concurrency: None,
-            templates: Vec::new(),
-            jobs,
-        },
-    })
-}
-
-fn triggers(reader: &mut Reader, node: &Node) -> Triggers {
-    let mut triggers = Triggers::default();
-    match &node.kind {
-        Kind::Mapping(_) => {
-            let Some(fields) = reader.fields(node, &ON) else {
-                return triggers;
-            };
-            triggers.push = fields.find("push").map(|entry| push(reader, entry));
-            triggers.pull_request = fields
-                .find("pull_request")
-                .map(|entry| pull_request(reader, entry));
-            if let Some(entry) = fields.find("manual") {
-                triggers.manual = Some(ManualTrigger::default());
-                if !entry.value.is_null() {
-                    reader.fields(&entry.value, &MANUAL);
-                }
-            }
-            if fields.is_empty() {
-                reader.report(Problem::new(node.place, "on", "`on` names no event"));
-            }
-        }
-        Kind::Scalar { .. } | Kind::Sequence(_) => {
-            for item in reader.items(node, "`on`") {
-                let Some(text) = reader.plain_text(item, "`on`") else {
-                    continue;
-                };
-                match event_kind(reader, &text) {
-                    Some(EventKind::Push) => triggers.push = Some(PushTrigger::default()),
-                    Some(EventKind::PullRequest) => {
-                        triggers.pull_request = Some(PullRequestTrigger::default());
-                    }
-                    Some(EventKind::Manual) => triggers.manual = Some(ManualTrigger::default()),
-                    Some(EventKind::Schedule) | None => {}
-                }
-            }
-        }
+    let mut jobs = Vec::new();
+    for entry in entries {
+        let whole = shelf.whole(reader, entry);
+        jobs.extend(whole.and_then(|entry| jobs::job(reader, &entry, &names)));
     }
-    triggers
-}
-
-const EVENTS: [EventKind; 3] = [EventKind::Push, EventKind::PullRequest, EventKind::Manual];
-
-fn event_kind(reader: &mut Reader, text: &At<String>) -> Option<EventKind> {
-    let found = EVENTS.into_iter().find(|kind| kind.as_str() == text.value);
-    if found.is_none() {
-        let is_later = ON.later.contains(&text.value.as_str());
-        let message = match is_later {
-            true => format!("`{}` is not supported yet", text.value),
-            false => "this event is not known".into(),
-        };
-        let problem = Problem::new(text.place, &text.value, message);
-        let problem = match is_later {
-            true => problem,
-            false => problem
-                .hint("known are push, pull_request and manual")
-                .nearest(&text.value, EVENTS.map(EventKind::as_str)),
-        };
-        reader.report(problem);
-    }
-    found
-}
-
-fn push(reader: &mut Reader, entry: &Entry) -> PushTrigger {
-    let node = &entry.value;
-    let mut trigger = PushTrigger::default();
-    if node.is_null() {
-        return trigger;
-    }
-    if let Some(fields) = reader.fields(node, &PUSH) {
-        let mut patterns = |key: &str| {
-            let entry = fields.find(key)?;
-            reader.patterns(&entry.value, &format!("`{key}`"))
-        };
-        trigger.branches = patterns("branches");
-        trigger.tags = patterns("tags");
-        trigger.paths = patterns("paths");
-    }
-    trigger
-}
-
-fn pull_request(reader: &mut Reader, entry: &Entry) -> PullRequestTrigger {
-    let node = &entry.value;
-    let mut trigger = PullRequestTrigger::default();
-    if node.is_null() {
-        return trigger;
-    }
-    if let Some(fields) = reader.fields(node, &PULL_REQUEST) {
-        let mut patterns = |key: &str| {
-            let entry = fields.find(key)?;
-            reader.patterns(&entry.value, &format!("`{key}`"))
-        };
-        trigger.branches = patterns("branches");
-        trigger.paths = patterns("paths");
-    }
-    trigger
-}
-
-/// Reads `when`.
-pub(crate) fn when(reader: &mut Reader, node: &Node) -> When {
-    let mut when = When::default();
-    let Some(fields) = reader.fields(node, &WHEN) else {
-        return when;
-    };
-    if let Some(entry) = fields.find("branch") {
-        when.branch = reader.patterns(&entry.value, "`branch`");
-    }
-    if let Some(entry) = fields.find("event") {
-        let mut filter = EventFilter::default();
-        for item in reader.items(&entry.value, "`event`") {
-            let Some(mut text) = reader.plain_text(item, "`event`") else {
-                continue;
-            };
-            let list = match text.value.strip_prefix('!') {
-                Some(rest) => {
-                    text.value = rest.to_owned();
-                    &mut filter.unwanted
-                }
-                None => &mut filter.wanted,
-            };
-            list.extend(event_kind(reader, &text));
-        }
-        when.event = Some(filter);
-    }
-    when
+    let is_whole = jobs.len() == entries.len();
+    Some((jobs, is_whole))
 }
 
 /// Reads variables: `env`, or the arguments of a build.
@@ -219,7 +111,7 @@ fn variable(reader: &mut Reader, entry: &Entry) -> Option<At<Template>> {
         reader.report(problem.hint("write `\"\"` for an empty text"));
         return None;
     }
-    reader.template(&entry.value, &format!("`{}`", entry.key))
+    reader.late_template(&entry.value, &format!("`{}`", entry.key))
 }
 
 fn wrong_variable(entry: &Entry, what: &str) -> Option<Problem> {

@@ -7,7 +7,7 @@ use crate::definition::{
     At, BuildDefinition, Definition, DeployDefinition, Env, JobDefinition, Problem,
     SourceDefinition, StepsDefinition, WorkDefinition,
 };
-use crate::expression::Template;
+use crate::expression::{Template, Values};
 use crate::names::{ImageRepository, is_image_reference};
 use crate::plan::{BuildWork, DeployWork, ReleaseSource, Step, StepsWork, Text, Work};
 
@@ -37,7 +37,7 @@ fn steps(
     let mut of_job = filled(shared, context);
     of_job.extend(filled(&work.env, context));
     for step in &work.steps {
-        let image = fill(&step.image.value, context);
+        let image = fill(&step.image.value, context).to_string();
         if !is_image_reference(&image) {
             let message = format!("`{image}` is not a valid image");
             let problem = Problem::new(step.image.place, &image, message);
@@ -67,7 +67,7 @@ fn steps(
 }
 
 fn build(work: &BuildDefinition, context: &Context<'_>) -> Result<BuildWork, Vec<Problem>> {
-    let image = fill(&work.image.value, context);
+    let image = fill(&work.image.value, context).to_string();
     let Ok(image) = image.parse::<ImageRepository>() else {
         let message = format!("`{image}` is not a valid image repository");
         let problem = Problem::new(work.image.place, &image, message);
@@ -88,7 +88,7 @@ fn build(work: &BuildDefinition, context: &Context<'_>) -> Result<BuildWork, Vec
         target: work
             .target
             .as_ref()
-            .map(|target| fill(&target.value, context).into()),
+            .map(|target| fill(&target.value, context)),
         platforms: work.platforms.clone(),
         args: filled(&work.args, context),
         secrets: work.secrets.clone(),
@@ -104,7 +104,11 @@ fn tag_of(tag: &At<Template>, context: &Context<'_>) -> Option<String> {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '-' => c,
         _ => '-',
     };
-    let text: String = fill(&tag.value, context).chars().map(fit).collect();
+    let text: String = fill(&tag.value, context)
+        .to_string()
+        .chars()
+        .map(fit)
+        .collect();
     let text = text.trim_start_matches(['.', '-']);
     let text: String = text.chars().take(CHARS_MAX).collect();
     (!text.is_empty()).then_some(text)
@@ -148,11 +152,16 @@ fn deploy(
 }
 
 fn filled(env: &Env, context: &Context<'_>) -> BTreeMap<String, Text> {
-    let pair =
-        |(name, value): &(String, At<Template>)| (name.clone(), fill(&value.value, context).into());
+    let pair = |(name, value): &(String, At<Template>)| (name.clone(), fill(&value.value, context));
     env.iter().map(pair).collect()
 }
 
-fn fill(template: &Template, context: &Context<'_>) -> String {
-    template.fill(context.event, context.repository)
+fn fill(template: &Template, context: &Context<'_>) -> Text {
+    let values = Values {
+        event: context.event,
+        repository: context.repository,
+        matrix: &BTreeMap::new(),
+        inputs: &context.event.inputs,
+    };
+    template.fill(&values)
 }
