@@ -12,7 +12,9 @@ async fn tab(path: &str) -> (String, String) {
 async fn failed_tests_are_named_with_their_words_and_their_past() {
     let (html, text) = tab("/repos/acme/shop/runs/49/tests").await;
     assert!(
-        text.contains("New failures Failed refunds::rounds_half_to_even shop in test-beta-postgres"),
+        text.contains(
+            "New failures Failed refunds::rounds_half_to_even shop in test-beta-postgres"
+        ),
         "{text}"
     );
     assert!(text.contains("no earlier result") && text.contains("left: 1005"));
