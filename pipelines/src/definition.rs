@@ -23,9 +23,11 @@ mod yaml;
 
 pub use problem::Problem;
 
+pub(crate) use keep::is_cache_path;
 pub(crate) use keys::ENVIRONMENT as ENVIRONMENT_KEYS;
 pub(crate) use problem::{At, Place, nearest, tidy};
 pub(crate) use reader::Reader;
+pub(crate) use scope::outputs as made_outputs;
 pub(crate) use tree::{Entry, read as read_tree};
 
 use crate::event::EventKind;

@@ -4,16 +4,23 @@
 //! one keeps `skip: None`; [`crate::run`] skips it in its turn.
 
 mod applies;
+mod inputs;
+mod matrix;
 mod targets;
 mod work;
 
 use std::collections::BTreeMap;
 
-use crate::definition::{Definition, JobDefinition, Problem, tidy};
+use self::matrix::Cell;
+use crate::definition::{Definition, JobDefinition, Place, Problem, tidy};
 use crate::environment::Environments;
-use crate::event::{ChangedPaths, GitEvent};
-use crate::names::{PipelineName, RepoName};
-use crate::plan::{Plan, PlannedJob};
+use crate::event::{ChangedPaths, EventKind, GitEvent};
+use crate::expression::Values;
+use crate::names::{JobName, PipelineName, RepoName};
+use crate::plan::{Concurrency, Plan, PlannedJob};
+
+pub use self::inputs::inputs;
+pub use self::work::fit_tag;
 
 /// What a plan is made for, besides the definition.
 #[derive(Debug, Clone, Copy)]
@@ -45,23 +52,84 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
     if let Some(reason) = applies::why_not_triggered(definition, context) {
         return Ok(Planned::NotTriggered(reason));
     }
+    let inputs = inputs_of(definition, context.event)?;
     let mut problems = targets::problems(definition, context.environments);
+    let cells = matrix::cells(definition);
+    let graph = definition.graph();
     let mut jobs = Vec::new();
-    for job in &definition.jobs {
-        match planned_job(definition, job, context) {
-            Ok(planned) => jobs.extend(planned),
-            Err(more) => problems.extend(more),
+    for (place, (job, of_job)) in definition.jobs.iter().zip(&cells).enumerate() {
+        let behind = graph.behind(place);
+        for cell in of_job {
+            let made = Made {
+                definition,
+                context,
+                job,
+                cell,
+                inputs: &inputs,
+                behind: &behind,
+            };
+            match planned_job(&made, &cells) {
+                Ok(planned) => jobs.extend(planned),
+                Err(more) => problems.extend(more),
+            }
         }
     }
-    match problems.is_empty() {
-        true => Ok(Planned::Run(Plan {
-            pipeline: context.pipeline.clone(),
-            concurrency: None,
-            templates: definition.templates.clone(),
-            jobs,
-        })),
-        false => Err(tidy(problems)),
+    if !problems.is_empty() {
+        return Err(tidy(problems));
     }
+    Ok(Planned::Run(Plan {
+        pipeline: context.pipeline.clone(),
+        concurrency: concurrency(definition, context, &inputs),
+        templates: definition.templates.clone(),
+        jobs,
+    }))
+}
+
+/// A person is asked for inputs; no other event is.
+fn inputs_of(
+    definition: &Definition,
+    event: &GitEvent,
+) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+    match event.kind {
+        EventKind::Manual => {
+            let problem = |words: String| Problem::new(Place::START, "", words);
+            let checked = inputs(definition, &event.inputs);
+            checked.map_err(|wrong| wrong.into_iter().map(problem).collect())
+        }
+        EventKind::Push | EventKind::PullRequest | EventKind::Schedule => {
+            Ok(inputs::defaults(definition))
+        }
+    }
+}
+
+/// The group of a fork's run is its own, whatever its branch is called.
+fn concurrency(
+    definition: &Definition,
+    context: &Context<'_>,
+    inputs: &BTreeMap<String, String>,
+) -> Option<Concurrency> {
+    let concurrency = definition.concurrency.as_ref()?;
+    let values = Values {
+        event: context.event,
+        repository: context.repository,
+        matrix: &BTreeMap::new(),
+        inputs,
+    };
+    let group = concurrency.group.value.fill(&values).to_string();
+    let request = context.event.pull_request.as_ref();
+    let fork = request.and_then(|request| request.fork.as_ref());
+    Some(Concurrency {
+        group: match fork {
+            Some(fork) => format!("fork {fork}: {group}"),
+            None => group,
+        },
+        newest: concurrency.newest,
+    })
+}
+
+/// How many jobs each job of the file becomes.
+pub(crate) fn cell_counts(definition: &Definition) -> Vec<usize> {
+    matrix::cells(definition).iter().map(Vec::len).collect()
 }
 
 /// Checks a definition against the environments, without an event. Without environments (they are
@@ -73,26 +141,57 @@ pub fn check(definition: &Definition, environments: Option<&Environments>) -> Ve
     }
 }
 
+/// A job about to be planned, and all that its texts may speak of.
+struct Made<'a> {
+    definition: &'a Definition,
+    context: &'a Context<'a>,
+    job: &'a JobDefinition,
+    cell: &'a Cell,
+    inputs: &'a BTreeMap<String, String>,
+    /// Which jobs of the file are behind it.
+    behind: &'a [bool],
+}
+
+impl Made<'_> {
+    fn values(&self) -> Values<'_> {
+        Values {
+            event: self.context.event,
+            repository: self.context.repository,
+            matrix: &self.cell.values,
+            inputs: self.inputs,
+        }
+    }
+}
+
 /// `None` for a deploy to an environment that is not there, which has been reported.
-fn planned_job(
-    definition: &Definition,
-    job: &JobDefinition,
-    context: &Context<'_>,
-) -> Result<Option<PlannedJob>, Vec<Problem>> {
-    let Some(work) = work::work(definition, job, context)? else {
+fn planned_job(made: &Made<'_>, cells: &[Vec<Cell>]) -> Result<Option<PlannedJob>, Vec<Problem>> {
+    let Some(work) = work::work(made)? else {
         return Ok(None);
     };
+    let job = made.job;
     Ok(Some(PlannedJob {
-        name: job.name.value.clone(),
+        name: made.cell.name.clone(),
         group: job.name.value.clone(),
-        matrix: BTreeMap::new(),
-        needs: job.needs.iter().map(|need| need.value.clone()).collect(),
+        matrix: made.cell.values.clone(),
+        needs: needs(made, cells),
         condition: job.when.status,
-        skip: applies::why_skipped(job, context),
+        skip: applies::why_skipped(job, &made.cell.values, made.context),
         timeout_seconds: job.timeout_seconds,
         retry: job.retry.clone(),
         work,
     }))
+}
+
+/// Every cell of every job it needs.
+fn needs(made: &Made<'_>, cells: &[Vec<Cell>]) -> Vec<JobName> {
+    let mut names = Vec::new();
+    for need in &made.job.needs {
+        let mut jobs = made.definition.jobs.iter().zip(cells);
+        if let Some((_, of_job)) = jobs.find(|(job, _)| job.name.value == need.value) {
+            names.extend(of_job.iter().map(|cell| cell.name.clone()));
+        }
+    }
+    names
 }
 
 #[cfg(test)]

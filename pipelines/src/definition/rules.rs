@@ -3,11 +3,14 @@
 use super::problem::Problem;
 use super::reader::Reader;
 use super::syntax::File;
-use super::{Definition, DeployDefinition, Env, SourceDefinition, WorkDefinition, scope};
+use super::{
+    Definition, DeployDefinition, Env, JobDefinition, SourceDefinition, WorkDefinition, scope,
+};
 use crate::graph::Graph;
-use crate::limits::PLAN_BYTES_MAX;
+use crate::limits::{JOBS_MAX, PLAN_BYTES_MAX};
 use crate::names::JobName;
 use crate::plan::Condition;
+use crate::planner::cell_counts;
 
 /// Checks a file whose values have been read.
 pub(crate) fn check(reader: &mut Reader, file: &File) {
@@ -26,7 +29,7 @@ pub(crate) fn check(reader: &mut Reader, file: &File) {
         }
         scope::check(reader, definition, &graph);
         conditions(reader, definition);
-        size(reader, definition);
+        size(reader, definition, &graph);
     }
 }
 
@@ -140,8 +143,9 @@ fn promotion(reader: &mut Reader, scope: &Scope<'_>, deploy: &DeployDefinition) 
     }
 }
 
-/// `env` of the file stands in every step, so the plan can be far larger than the file.
-fn size(reader: &mut Reader, definition: &Definition) {
+/// A matrix makes many jobs of one, and `env` of the file and the outputs of others stand in every
+/// step: the plan can be far larger than the file.
+fn size(reader: &mut Reader, definition: &Definition, graph: &Graph) {
     let env_bytes = |env: &Env| -> usize {
         let pairs = env.iter();
         pairs
@@ -149,24 +153,36 @@ fn size(reader: &mut Reader, definition: &Definition) {
             .sum()
     };
     let shared = env_bytes(&definition.env);
-    let mut total: usize = 0;
-    for job in &definition.jobs {
+    let made = |job: &JobDefinition| scope::outputs(job).len() * OUTPUT_BYTES;
+    let made: Vec<usize> = definition.jobs.iter().map(made).collect();
+    let (mut jobs, mut bytes) = (0_usize, 0_usize);
+    let cells = cell_counts(definition);
+    for ((place, job), cells) in definition.jobs.iter().enumerate().zip(cells) {
+        jobs = jobs.saturating_add(cells);
         if let WorkDefinition::Steps(work) = &job.work {
+            let behind = graph.behind(place);
+            let given = made.iter().zip(behind).filter(|(_, behind)| *behind);
+            let given: usize = given.map(|(bytes, _)| bytes).sum();
             let steps = work.steps.iter().map(|step| {
                 let own = env_bytes(&step.env) + step.run.len() + step.image.value.bytes();
-                shared + env_bytes(&work.env) + own
+                shared + given + env_bytes(&work.env) + own
             });
-            total = total.saturating_add(steps.sum());
+            bytes = bytes.saturating_add(steps.sum::<usize>().saturating_mul(cells));
         }
-        if total > PLAN_BYTES_MAX {
-            let message = format!(
+        let name = &job.name;
+        let problem = |message: String| Problem::new(name.place, name.value.as_str(), message);
+        if jobs > JOBS_MAX {
+            return reader.report(problem(format!(
+                "up to this job, matrices make {jobs} jobs; a pipeline may have at most {JOBS_MAX}"
+            )));
+        }
+        if bytes > PLAN_BYTES_MAX {
+            return reader.report(problem(format!(
                 "up to this job, the steps with their `env` have more than {PLAN_BYTES_MAX} bytes, which is the limit"
-            );
-            return reader.report(Problem::new(
-                job.name.place,
-                job.name.value.as_str(),
-                message,
-            ));
+            )));
         }
     }
 }
+
+/// What the variable of an output costs in a plan, about.
+const OUTPUT_BYTES: usize = 128;

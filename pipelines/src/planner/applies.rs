@@ -1,9 +1,11 @@
 //! Whether an event starts a pipeline, and whether a job of it runs. Every "no" says why.
 
+use std::collections::BTreeMap;
+
 use super::Context;
 use crate::definition::{
     Definition, DeployDefinition, EventFilter, JobDefinition, PullRequestTrigger, PushTrigger,
-    WorkDefinition,
+    When, WorkDefinition,
 };
 use crate::event::{ChangedPaths, EventKind, GitEvent, Trust};
 use crate::names::{BranchName, TagName};
@@ -73,21 +75,52 @@ fn miss_paths(what: &str, paths: Option<&Patterns>, changed: &ChangedPaths) -> O
 }
 
 /// Why a job does not run, if it does not.
-pub(super) fn why_skipped(job: &JobDefinition, context: &Context<'_>) -> Option<String> {
-    let event = context.event;
-    let filter = job.when.event.as_ref();
-    let missed = filter.and_then(|filter| miss_event(filter, event.kind));
-    let branches = job.when.branch.as_ref();
-    let missed = missed.or_else(|| miss_branch("`when`", branches?, event));
-    missed.or_else(|| match &job.work {
+pub(super) fn why_skipped(
+    job: &JobDefinition,
+    cell: &BTreeMap<String, String>,
+    context: &Context<'_>,
+) -> Option<String> {
+    why_missed(&job.when, cell, context).or_else(|| match &job.work {
         WorkDefinition::Steps(_) => None,
-        WorkDefinition::Build(_) => match event.trust() {
+        WorkDefinition::Build(_) => match context.event.trust() {
             // The runner pushes with its own credentials, which are not the fork's to use.
             Trust::Fork => Some("work of a fork does not push images".into()),
             Trust::Trusted => None,
         },
         WorkDefinition::Deploy(deploy) => why_not_deployed(deploy, context),
     })
+}
+
+/// Why a `when` does not hold, if it does not. Its `status` shows only as the run goes on.
+pub(super) fn why_missed(
+    when: &When,
+    cell: &BTreeMap<String, String>,
+    context: &Context<'_>,
+) -> Option<String> {
+    let event = context.event;
+    let filter = when.event.as_ref();
+    let missed = filter.and_then(|filter| miss_event(filter, event.kind));
+    let missed = missed.or_else(|| miss_branch("`when`", when.branch.as_ref()?, event));
+    let missed = missed.or_else(|| miss_tag(when.tag.as_ref()?, event));
+    let missed = missed.or_else(|| miss_paths("`when`", when.path.as_ref(), context.changed));
+    missed.or_else(|| {
+        let mut axes = when.matrix.iter();
+        axes.find_map(|(axis, patterns)| {
+            let value = cell.get(&axis.value).map_or("", String::as_str);
+            let missed = !patterns.matches(value);
+            missed.then(|| format!("`when` wants {} {patterns}; this is {value}", axis.value))
+        })
+    })
+}
+
+/// Whether the tag of an event is missed by patterns. An event without a tag is meant only by a
+/// list that merely excludes.
+fn miss_tag(patterns: &Patterns, event: &GitEvent) -> Option<String> {
+    match &event.tag {
+        Some(tag) => miss("`when`", patterns, tag.as_str()),
+        None if patterns.matches_nothing() => None,
+        None => Some(format!("`when` wants tag {patterns}; this is no tag")),
+    }
 }
 
 fn why_not_deployed(deploy: &DeployDefinition, context: &Context<'_>) -> Option<String> {

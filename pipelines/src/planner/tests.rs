@@ -5,6 +5,7 @@ mod deploys;
 mod examples;
 mod triggers;
 mod values;
+mod whole;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const ENVIRONMENTS: &str = "
