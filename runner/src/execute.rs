@@ -298,6 +298,9 @@ pub(crate) async fn fetch(job: &Job<'_>, log: &StepLog) -> Result<PathBuf, Finis
             Err(error) => return Err(not_told(job, &error)),
         },
     };
+    if let Some(token) = &from.token {
+        log.masks().add(token);
+    }
     let folder = job.folder.join("checkout");
     let fetch = Fetch {
         from: &from,

@@ -1,13 +1,18 @@
 //! A job's log on its way: bytes of a process → lines → records → a bounded queue.
 //!
 //! Whoever writes is held back when the disk is slow (the queue is bounded), never by a slow or
-//! absent server: what takes from the queue writes to the spool first ([`crate::spool`]).
+//! absent server: what takes from the queue writes to the spool first ([`crate::spool`]). Secrets
+//! are hidden before anything is a line ([`mask`]): what is not in the queue is nowhere.
 
 use pipelines::limits::LOG_LINE_BYTES_MAX;
 use pipelines::log::{Record, Voice};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+
+pub mod mask;
+
+use mask::{MaskStream, Masks};
 
 /// Records that wait for the disk before their writer has to wait as well.
 const QUEUE_MAX: usize = 1024;
@@ -29,19 +34,26 @@ pub(crate) enum Entry {
 #[derive(Clone)]
 pub struct JobLog {
     queue: mpsc::Sender<Entry>,
+    masks: Masks,
 }
 
 impl JobLog {
     /// A log and the place where its entries arrive.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Entry>) {
         let (queue, entries) = mpsc::channel(QUEUE_MAX);
-        (Self { queue }, entries)
+        let masks = Masks::default();
+        (Self { queue, masks }, entries)
     }
 
     /// A log without a server, for `seaworthy exec` and for tests.
     pub fn local() -> (Self, LocalLog) {
         let (log, entries) = Self::new();
         (log, LocalLog { entries })
+    }
+
+    /// The secrets that are hidden in it.
+    pub fn masks(&self) -> &Masks {
+        &self.masks
     }
 
     /// Writes what Seaworthy itself has to say. Several lines become several records.
@@ -51,7 +63,8 @@ impl JobLog {
 
     /// Writes lines of output. A final line end is not needed, and adds nothing.
     pub async fn line(&self, step: u32, voice: Voice, bytes: &[u8]) {
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = self.masks.bytes(bytes);
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let mut splitter = LineSplitter::default();
         let mut pieces = splitter.push(bytes);
         // An empty text is a line, too: a blank one.
@@ -135,6 +148,10 @@ pub struct StepLog {
 }
 
 impl StepLog {
+    /// The secrets that are hidden in it.
+    pub fn masks(&self) -> &Masks {
+        &self.log.masks
+    }
     /// Writes what Seaworthy itself has to say.
     pub async fn note(&self, text: &str) {
         self.log.note(self.step, text).await;
@@ -148,6 +165,7 @@ impl StepLog {
         StreamLog {
             log: self.clone(),
             voice,
+            masked: self.log.masks.stream(),
             splitter: LineSplitter::default(),
         }
     }
@@ -157,18 +175,25 @@ impl StepLog {
 pub struct StreamLog {
     log: StepLog,
     voice: Voice,
+    masked: MaskStream,
     splitter: LineSplitter,
 }
 
 impl StreamLog {
     /// Takes some bytes; whole lines go on at once, the rest waits for its line end.
     pub async fn write(&mut self, bytes: &[u8]) {
-        for piece in self.splitter.push(bytes) {
+        let shown = self.masked.push(bytes);
+        self.take(&shown).await;
+    }
+    async fn take(&mut self, shown: &[u8]) {
+        for piece in self.splitter.push(shown) {
             self.log.log.piece(self.log.step, self.voice, piece).await;
         }
     }
     /// The stream has ended: a last line without its end is written as a line.
     pub async fn end(&mut self) {
+        let shown = self.masked.end();
+        self.take(&shown).await;
         let rest = std::mem::take(&mut self.splitter.partial);
         if !rest.is_empty() {
             let piece = Piece::Line(rest);

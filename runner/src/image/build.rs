@@ -62,7 +62,7 @@ pub async fn build(
         options = options.target(&target.to_string());
     }
     let docker = engine.docker();
-    let credentials = engine.credentials().all().await;
+    let credentials = engine.credentials().all_for(log).await;
     let tar = archive::stream(move |builder| context.write(builder));
     let body = bollard::body_try_stream(tar);
     let mut messages = docker.build_image(options.build(), Some(credentials), Some(body));

@@ -105,7 +105,7 @@ impl Pusher<'_> {
 
     async fn send(&self, tag: &str) -> Result<Digest, EngineError> {
         let host = registry::host(self.repository.as_str());
-        let credentials = self.engine.credentials().find(host).await;
+        let credentials = self.engine.credentials().find_for(host, self.log).await;
         let had_credentials = credentials.is_some();
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let docker = self.engine.docker();
@@ -125,7 +125,7 @@ impl Pusher<'_> {
     /// Asks the registry, by the engine's own way to it, for what it says it has.
     async fn verify(&self, image: &PinnedImage) -> Result<(), EngineError> {
         let host = registry::host(self.repository.as_str());
-        let credentials = self.engine.credentials().find(host).await;
+        let credentials = self.engine.credentials().find_for(host, self.log).await;
         let docker = self.engine.docker();
         match docker
             .inspect_registry_image(&image.to_string(), credentials)

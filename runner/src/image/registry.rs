@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::config::RunnerConfig;
+use crate::logs::StepLog;
 
 /// The registry of images whose names carry no host.
 const HUB: &str = "docker.io";
@@ -99,6 +100,21 @@ impl Credentials {
         found
     }
 
+    /// As [`Credentials::find`], for a call whose words may reach `log`: what is secret in them is
+    /// hidden there from now on.
+    pub async fn find_for(&self, host: &str, log: &StepLog) -> Option<DockerCredentials> {
+        let found = self.find(host).await;
+        found.iter().for_each(|found| hide(found, log));
+        found
+    }
+
+    /// As [`Credentials::all`], for a build that tells `log`.
+    pub async fn all_for(&self, log: &StepLog) -> HashMap<String, DockerCredentials> {
+        let found = self.all().await;
+        found.values().for_each(|found| hide(found, log));
+        found
+    }
+
     async fn read(&self) -> Option<File> {
         let path = self.folder.as_ref()?.join("config.json");
         let text = match tokio::fs::read(&path).await {
@@ -119,6 +135,21 @@ impl Credentials {
                 None
             }
         }
+    }
+}
+
+fn hide(credentials: &DockerCredentials, log: &StepLog) {
+    let DockerCredentials {
+        password,
+        identitytoken,
+        registrytoken,
+        ..
+    } = credentials;
+    for secret in [password, identitytoken, registrytoken]
+        .into_iter()
+        .flatten()
+    {
+        log.masks().add(secret);
     }
 }
 

@@ -28,7 +28,7 @@ impl DockerEngine {
             .from_image(image)
             .build();
         let host = registry::host(image);
-        let credentials = self.credentials.find(host).await;
+        let credentials = self.credentials.find_for(host, log).await;
         let docker = self.docker();
         let mut progress = Box::pin(docker.create_image(Some(options), None, credentials));
         while let Some(message) = progress.next().await {
