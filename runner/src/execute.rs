@@ -12,10 +12,12 @@ use pipelines::plan::{BuildWork, ReleaseSource, StepsWork};
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Report};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use ulid::Ulid;
 
-use crate::client::{CallError, Client, JobClient, retry};
+use crate::client::{CallError, retry};
 use crate::config::RunnerConfig;
 use crate::deploy::{self, DeployJob};
+use crate::desk::{Desk, Source};
 use crate::engine::{self, Connected, Engine, EngineError, JobKey};
 use crate::lease::{self, LeaseTiming};
 use crate::logs::{JobLog, StepLog};
@@ -33,8 +35,8 @@ pub(crate) const CHECKOUT_STEP: u32 = 0;
 pub struct Host {
     /// The runner's settings.
     pub config: RunnerConfig,
-    /// The server.
-    pub client: Client,
+    /// Names this runner to its engine; see [`JobKey::instance`].
+    pub instance: Ulid,
     /// How leases are kept.
     pub timing: LeaseTiming,
     /// Cancelled when running work must end, because the runner does.
@@ -55,7 +57,7 @@ impl Host {
 pub(crate) struct Job<'a> {
     pub(crate) host: &'a Host,
     pub(crate) assignment: &'a Assignment,
-    pub(crate) client: &'a JobClient,
+    pub(crate) desk: &'a Desk,
     pub(crate) reporter: &'a Reporter,
     pub(crate) log: &'a JobLog,
     pub(crate) stop: &'a Stop,
@@ -64,7 +66,7 @@ pub(crate) struct Job<'a> {
 
 impl Job<'_> {
     pub(crate) fn key(&self) -> JobKey {
-        JobKey::of(self.assignment, self.host.client.instance())
+        JobKey::of(self.assignment, self.host.instance)
     }
 
     /// Reports that a step begins; answers its log.
@@ -113,25 +115,26 @@ impl From<EngineError> for Finish {
 }
 
 /// Does a job and reports its end. Returns when nothing of it is left on this machine.
-pub async fn execute(host: &Host, assignment: Assignment) {
-    let client = host.client.job(assignment.job, assignment.lease);
+pub async fn execute(host: &Host, desk: &Desk, assignment: Assignment) {
     let stop = Stop::default();
-    let _watchers = watch(host, &assignment, &client, &stop);
-    let reporter = Reporter::to_server(client.clone(), stop.lost().clone());
+    let _watchers = watch(host, &assignment, desk, &stop);
+    let reporter = Reporter::to(desk.clone(), stop.lost().clone());
     let folder = host.folder(&assignment);
-    let (finish, log) = match open_log(host, &assignment, &client, &stop).await {
+    let (finish, log) = match open_log(host, &assignment, desk, &stop).await {
         Err(error) => (Finish::infrastructure(format!("{error:#}")), None),
         Ok(log) => {
             let job = Job {
                 host,
                 assignment: &assignment,
-                client: &client,
+                desk,
                 reporter: &reporter,
                 log: &log,
                 stop: &stop,
                 folder: folder.clone(),
             };
-            (work(&job).await, Some(log))
+            let mut finish = work(&job).await;
+            finish.reason = finish.reason.map(|reason| log.masks().text(&reason));
+            (finish, Some(log))
         }
     };
     if let Some(log) = log {
@@ -147,11 +150,11 @@ pub async fn execute(host: &Host, assignment: Assignment) {
 fn watch(
     host: &Host,
     assignment: &Assignment,
-    client: &JobClient,
+    desk: &Desk,
     stop: &Stop,
 ) -> Vec<AbortOnDropHandle<()>> {
     let limit = Duration::from_secs(assignment.timeout_seconds.into());
-    let beat = tokio::spawn(lease::keep(client.clone(), host.timing, stop.clone()));
+    let beat = tokio::spawn(lease::keep(desk.clone(), host.timing, stop.clone()));
     let (lost, timer, ending) = (stop.clone(), stop.clone(), stop.clone());
     let (halt, abandon) = (host.halt.clone(), host.abandon.clone());
     let tasks = [
@@ -174,7 +177,7 @@ fn watch(
 async fn open_log(
     host: &Host,
     assignment: &Assignment,
-    client: &JobClient,
+    desk: &Desk,
     stop: &Stop,
 ) -> anyhow::Result<JobLog> {
     use anyhow::Context as _;
@@ -183,7 +186,7 @@ async fn open_log(
         .await
         .with_context(|| format!("cannot make a folder at {}", folder.display()))?;
     let file = folder.join("log");
-    spool::open(&file, assignment.log_offset, client.clone(), stop.clone()).await
+    spool::open(&file, assignment.log_offset, desk.clone(), stop.clone()).await
 }
 
 async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict) {
@@ -195,7 +198,7 @@ async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict
             Report::Finished {
                 outcome: finish.outcome,
                 reason: finish.reason,
-                exit_code: None,
+                exit_code: finish.exit_code,
                 outputs: finish.outputs,
             }
         }
@@ -288,15 +291,19 @@ async fn connect(job: &Job<'_>) -> Result<Connected, Finish> {
 
 /// Fetches the run's commit into the job's folder.
 pub(crate) async fn fetch(job: &Job<'_>, log: &StepLog) -> Result<PathBuf, Finish> {
-    let asked = retry(job.stop.token(), || job.client.checkout());
+    let asked = retry(job.stop.token(), || job.desk.checkout());
     let from = match tokio::time::timeout(CHECKOUT_PATIENCE, asked).await {
         Ok(Ok(from)) => from,
         Ok(Err(error)) => return Err(not_told(job, &error)),
         // One more call, for its words.
-        Err(_) => match job.client.checkout().await {
+        Err(_) => match job.desk.checkout().await {
             Ok(from) => from,
             Err(error) => return Err(not_told(job, &error)),
         },
+    };
+    let from = match from {
+        Source::Repository(from) => from,
+        Source::Folder(folder) => return Ok(folder),
     };
     if let Some(token) = &from.token {
         log.masks().add(token);

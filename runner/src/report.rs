@@ -11,7 +11,8 @@ use pipelines::wire::Report;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{JobClient, retry};
+use crate::client::retry;
+use crate::desk::Desk;
 
 /// How a job ended. [`Outcome::Cancelled`] means: it ended early because its `stop` was cancelled;
 /// who asked for that decides what it is called in the end.
@@ -21,6 +22,8 @@ pub struct Finish {
     pub outcome: Outcome,
     /// A sentence about it: the first cause.
     pub reason: Option<String>,
+    /// The exit code of the step that failed, where it was one.
+    pub exit_code: Option<i64>,
     /// What the job made, for later jobs.
     pub outputs: BTreeMap<String, String>,
 }
@@ -31,6 +34,7 @@ impl Finish {
         Self {
             outcome: Outcome::Passed,
             reason: None,
+            exit_code: None,
             outputs: BTreeMap::new(),
         }
     }
@@ -39,12 +43,18 @@ impl Finish {
         Self {
             outcome,
             reason: Some(reason.into()),
+            exit_code: None,
             outputs: BTreeMap::new(),
         }
     }
     /// The work itself failed.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self::ended(Outcome::Failed, reason)
+    }
+    /// The same end, with the exit code that caused it.
+    pub fn with_code(mut self, exit_code: Option<i64>) -> Self {
+        self.exit_code = exit_code;
+        self
     }
     /// Our side failed.
     pub fn infrastructure(reason: impl Into<String>) -> Self {
@@ -70,23 +80,23 @@ struct Letter {
 #[derive(Clone)]
 pub struct Reporter {
     queue: mpsc::UnboundedSender<Letter>,
-    server: Option<JobClient>,
+    desk: Option<Desk>,
     lost: CancellationToken,
 }
 
 impl Reporter {
-    /// A reporter to the server. `lost` is cancelled by the first refused report.
-    pub fn to_server(client: JobClient, lost: CancellationToken) -> Self {
+    /// A reporter to whoever gave the job. `lost` is cancelled by the first refused report.
+    pub fn to(desk: Desk, lost: CancellationToken) -> Self {
         let (queue, letters) = mpsc::unbounded_channel();
-        tokio::spawn(deliver(letters, client.clone(), lost.clone()));
+        tokio::spawn(deliver(letters, desk.clone(), lost.clone()));
         Self {
             queue,
-            server: Some(client),
+            desk: Some(desk),
             lost,
         }
     }
 
-    /// A reporter without a server, for `seaworthy exec` and for tests: the reports arrive at the
+    /// A reporter without a desk, for tests: the reports arrive at the
     /// receiver, and the lease holds for as long as the receiver lives.
     pub fn local() -> (Self, mpsc::UnboundedReceiver<Report>) {
         let (queue, mut letters) = mpsc::unbounded_channel::<Letter>();
@@ -104,7 +114,7 @@ impl Reporter {
         });
         let reporter = Self {
             queue,
-            server: None,
+            desk: None,
             lost,
         };
         (reporter, receiver)
@@ -129,13 +139,13 @@ impl Reporter {
         if self.lost.is_cancelled() {
             return Err(Stale);
         }
-        let Some(client) = &self.server else {
+        let Some(desk) = &self.desk else {
             return Ok(());
         };
-        match retry(&self.lost, || client.heartbeat(0)).await {
+        match retry(&self.lost, || desk.heartbeat(0)).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                tracing::warn!(job = %client.job(), %error, "the lease is not confirmed");
+                tracing::warn!(job = %desk.job(), %error, "the lease is not confirmed");
                 self.lost.cancel();
                 Err(Stale)
             }
@@ -150,13 +160,13 @@ impl Reporter {
 
 async fn deliver(
     mut letters: mpsc::UnboundedReceiver<Letter>,
-    client: JobClient,
+    desk: Desk,
     lost: CancellationToken,
 ) {
     while let Some(letter) = letters.recv().await {
-        if let Err(error) = retry(&lost, || client.report(&letter.report)).await {
+        if let Err(error) = retry(&lost, || desk.report(&letter.report)).await {
             // Whatever the refusal (stale, revoked, not understood), no later report can help.
-            tracing::warn!(job = %client.job(), %error, "a report was refused: the job is given up");
+            tracing::warn!(job = %desk.job(), %error, "a report was refused: the job is given up");
             lost.cancel();
             return;
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipelines::job::Outcome;
-use pipelines::plan::{Step, StepsWork, Text};
-use pipelines::wire::Assignment;
+use pipelines::plan::{Condition, Step, StepsWork, Text};
+use pipelines::wire::{Assignment, Report};
 
 use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
 use crate::execute::{CHECKOUT_STEP, Job, clean, fetch};
@@ -36,14 +36,58 @@ async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &Step
         filled.map_err(Finish::from)
     };
     let finish = ready.await.err().unwrap_or_else(Finish::passed);
-    let mut finish = job.end(CHECKOUT_STEP, finish, None).await;
-    for (place, step) in (CHECKOUT_STEP + 1..).zip(&work.steps) {
-        if finish.outcome != Outcome::Passed {
+    let finish = job.end(CHECKOUT_STEP, finish, None).await;
+    if finish.outcome != Outcome::Passed {
+        return finish;
+    }
+    let steps = (CHECKOUT_STEP + 1..).zip(&work.steps);
+    run_steps(job, engine, key, steps).await
+}
+
+/// Runs the steps that are to run. The first failure is the job's, whatever comes after it.
+async fn run_steps<'s, E: Engine>(
+    job: &Job<'_>,
+    engine: &E,
+    key: &JobKey,
+    steps: impl Iterator<Item = (u32, &'s Step)>,
+) -> Finish {
+    let mut first_failure: Option<(&str, Finish)> = None;
+    for (place, step) in steps {
+        // After a stop nothing more starts, whatever it wants.
+        if job.stop.token().is_cancelled() {
             break;
         }
-        finish = run_one(job, engine, key, (place, step)).await;
+        let failed = first_failure.as_ref().map(|(name, _)| *name);
+        if let Some(reason) = why_skipped(step, failed) {
+            job.reporter.post(Report::StepSkipped {
+                step: place,
+                name: step.name.clone(),
+                reason,
+            });
+            continue;
+        }
+        let finish = run_one(job, engine, key, (place, step)).await;
+        if finish.outcome != Outcome::Passed && first_failure.is_none() {
+            first_failure = Some((&step.name, finish));
+        }
     }
-    finish
+    match first_failure {
+        Some((_, finish)) => finish,
+        None if job.stop.token().is_cancelled() => Finish::stopped(),
+        None => Finish::passed(),
+    }
+}
+
+/// Why a step does not run. `failed`: the step before it that failed first.
+fn why_skipped(step: &Step, failed: Option<&str>) -> Option<String> {
+    if let Some(reason) = &step.skip {
+        return Some(reason.clone());
+    }
+    match (step.condition, failed) {
+        (Condition::Success, None) | (Condition::Failure, Some(_)) | (Condition::Always, _) => None,
+        (Condition::Success, Some(name)) => Some(format!("step `{name}` did not pass")),
+        (Condition::Failure, None) => Some("no step before it has failed".into()),
+    }
 }
 
 async fn fill<E: Engine>(
@@ -98,6 +142,7 @@ async fn run_one<E: Engine>(
         (Ok(StepEnd::Stopped), _) => (Finish::stopped(), None),
         (Err(error), _) => (Finish::from(error), None),
     };
+    let finish = finish.with_code(code.filter(|code| *code != 0));
     job.end(place, finish, code).await
 }
 

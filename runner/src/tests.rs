@@ -14,6 +14,7 @@ use crate::work;
 
 pub(crate) mod forge;
 mod server;
+mod steps;
 
 use forge::Forge;
 use server::{StandIn, assignment};
@@ -111,7 +112,12 @@ fn story(reports: &[Report]) -> Vec<String> {
         Report::Bundle(_) => "bundle".into(),
         Report::Deploy(_) => "deploy".into(),
         Report::Lost { reason } => format!("lost: {reason}"),
-        Report::Finished { outcome, .. } => format!("end {}", outcome.state()),
+        Report::Finished {
+            outcome, exit_code, ..
+        } => {
+            let code = exit_code.map(|code| format!(" {code}"));
+            format!("end {}{}", outcome.state(), code.unwrap_or_default())
+        }
     };
     reports.iter().map(told).collect()
 }
@@ -160,7 +166,8 @@ async fn the_first_step_that_fails_ends_the_job() {
         "0 passed",
         "1 run exit 3",
         "1 failed 3",
-        "end failed",
+        "2 skipped: step `run exit 3` did not pass",
+        "end failed 3",
     ];
     assert_eq!(story(&world.server.reports(1)), expected);
     assert_eq!(texts(&world.server.log_at_end(1)).last().unwrap(), &reason);
