@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use pipelines::wire::Registered;
 
-use crate::client::{CallError, JobClient};
+use crate::client::CallError;
 use crate::clock;
+use crate::desk::Desk;
 use crate::stop::{Stop, StopCause};
 
 /// How long a runner works on without any answer from the server.
@@ -40,12 +41,12 @@ impl LeaseTiming {
 }
 
 /// Renews the lease until the job's task drops this, or the lease is gone.
-pub async fn keep(client: JobClient, timing: LeaseTiming, stop: Stop) {
+pub async fn keep(desk: Desk, timing: LeaseTiming, stop: Stop) {
     let wait_seconds = u32::try_from(timing.heartbeat.as_secs()).unwrap_or(u32::MAX);
     let mut last_answer = clock::monotonic();
     loop {
         let began = clock::monotonic();
-        let pause = match client.heartbeat(wait_seconds).await {
+        let pause = match desk.heartbeat(wait_seconds).await {
             Ok(reply) => {
                 last_answer = clock::monotonic();
                 if let Some(reason) = reply.stop {
@@ -68,7 +69,7 @@ pub async fn keep(client: JobClient, timing: LeaseTiming, stop: Stop) {
                 | CallError::Upgrade(_)
                 | CallError::Refused { .. }),
             ) => {
-                tracing::warn!(job = %client.job(), %error, "the lease is gone: its work is stopped");
+                tracing::warn!(job = %desk.job(), %error, "the lease is gone: its work is stopped");
                 stop.ask(StopCause::Lost(error.to_string()));
                 return;
             }

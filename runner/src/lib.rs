@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod deploy;
+pub mod desk;
 pub mod engine;
 pub mod execute;
 pub mod image;

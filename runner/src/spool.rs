@@ -19,8 +19,9 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{CallError, JobClient, retry};
+use crate::client::{CallError, retry};
 use crate::clock;
+use crate::desk::Desk;
 use crate::logs::{Entry, JobLog};
 use crate::stop::{Stop, StopCause};
 
@@ -43,7 +44,7 @@ pub trait Uplink: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<LogAck, CallError>> + Send;
 }
 
-impl Uplink for JobClient {
+impl Uplink for Desk {
     async fn put(&self, offset: u64, bytes: Vec<u8>) -> Result<LogAck, CallError> {
         self.log(offset, bytes).await
     }

@@ -16,6 +16,7 @@ use ulid::Ulid;
 
 use crate::client::{CallError, Client, retry};
 use crate::config::RunnerConfig;
+use crate::desk::Desk;
 use crate::engine::{self, Keep};
 use crate::execute::{Host, execute};
 use crate::lease::LeaseTiming;
@@ -56,14 +57,15 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
         timing: LeaseTiming::of(&registered),
         halt: CancellationToken::new(),
         abandon: CancellationToken::new(),
-        client,
+        instance,
         config,
     });
     let drain = tokio::spawn(drain(host.clone(), shutdown.clone()));
     let sweeper = tokio::spawn(sweep_now_and_then(host.clone(), live.clone()));
     let mut slots = JoinSet::new();
     for _ in 0..host.config.slots {
-        slots.spawn(slot(host.clone(), live.clone(), shutdown.clone()));
+        let (host, client) = (host.clone(), client.clone());
+        slots.spawn(slot(host, client, live.clone(), shutdown.clone()));
     }
     let mut result = Ok(());
     while let Some(ended) = slots.join_next().await {
@@ -75,7 +77,7 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
     }
     drain.abort();
     sweeper.abort();
-    give_back_missed(&host, &live).await;
+    give_back_missed(&host.config, &client, &live).await;
     tracing::info!("the runner has ended");
     result
 }
@@ -206,10 +208,10 @@ async fn give_back(client: &Client, registered: &Registered, live: &Live, reason
 }
 
 /// A claim that was answered just as it was dropped leaves a job that nobody works on.
-async fn give_back_missed(host: &Host, live: &Live) {
-    let introduction = introduction(&host.config, host.client.instance()).await;
-    match host.client.register(&introduction).await {
-        Ok(registered) => give_back(&host.client, &registered, live, MISSED).await,
+async fn give_back_missed(config: &RunnerConfig, client: &Client, live: &Live) {
+    let introduction = introduction(config, client.instance()).await;
+    match client.register(&introduction).await {
+        Ok(registered) => give_back(client, &registered, live, MISSED).await,
         Err(error) => tracing::debug!(%error, "the server was not asked for missed jobs"),
     }
 }
@@ -224,18 +226,23 @@ async fn drain(host: Arc<Host>, shutdown: CancellationToken) {
     host.abandon.cancel();
 }
 
-async fn slot(host: Arc<Host>, live: Live, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn slot(
+    host: Arc<Host>,
+    client: Client,
+    live: Live,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let wait_seconds = u32::try_from(CLAIM_WAIT.as_secs()).unwrap_or(u32::MAX);
     let mut key = Ulid::generate();
     while !shutdown.is_cancelled() {
         let claimed = tokio::select! {
-            claimed = retry(&shutdown, || host.client.claim(key, wait_seconds)) => claimed,
+            claimed = retry(&shutdown, || client.claim(key, wait_seconds)) => claimed,
             () = shutdown.cancelled() => return Ok(()),
         };
         match claimed {
             Ok(Some(assignment)) => {
                 key = Ulid::generate();
-                work_on(&host, &live, assignment).await;
+                work_on(&host, &client, &live, assignment).await;
             }
             Ok(None) => key = Ulid::generate(),
             // Only an end of the runner ends the retries.
@@ -249,19 +256,19 @@ async fn slot(host: Arc<Host>, live: Live, shutdown: CancellationToken) -> anyho
     Ok(())
 }
 
-async fn work_on(host: &Arc<Host>, live: &Live, assignment: Assignment) {
+async fn work_on(host: &Arc<Host>, client: &Client, live: &Live, assignment: Assignment) {
     let (job, lease) = (assignment.job, assignment.lease);
     let (run, name) = (assignment.run.number, assignment.name.clone());
     tracing::info!(%run, %job, %name, attempt = %lease.attempt, "job taken");
     lock(live).insert((job, lease.attempt));
-    let host_of_job = host.clone();
-    let done = tokio::spawn(async move { execute(&host_of_job, assignment).await }).await;
+    let client = client.job(job, lease);
+    let (host_of_job, desk) = (host.clone(), Desk::Server(client.clone()));
+    let done = tokio::spawn(async move { execute(&host_of_job, &desk, assignment).await }).await;
     if let Err(error) = done {
         tracing::error!(%job, %error, "the work on a job panicked");
         let report = Report::Lost {
             reason: "the runner failed while this ran: see its log".into(),
         };
-        let client = host.client.job(job, lease);
         if let Err(error) = retry(&host.halt, || client.report(&report)).await {
             tracing::warn!(%job, %error, "could not give back a job");
         }
@@ -273,7 +280,7 @@ async fn sweep_now_and_then(host: Arc<Host>, live: Live) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let keep = |job, attempt| lock(&live).contains(&(job, attempt));
-        sweep(&host.config, host.client.instance(), &keep).await;
+        sweep(&host.config, host.instance, &keep).await;
     }
 }
 
