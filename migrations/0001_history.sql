@@ -92,6 +92,7 @@ create table jobs (
     runner_id integer references runners (id),  -- of the present lease
     fence integer,                              -- of the present lease
     stop text,                                  -- why the runner has been asked to stop
+    stop_outcome text check (stop_outcome in ('cancelled', 'superseded')),
     outputs text not null default '{}',         -- JSON object of texts
     queued_at integer,
     started_at integer,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Attempt, Fence, RunnerId};
 use crate::limits::DEPLOY_TAKEOVERS_MAX;
 use crate::names::JobName;
-use crate::plan::JobKind;
+use crate::plan::{Condition, JobKind, RetryOn};
 
 mod state;
 
@@ -34,14 +34,23 @@ pub enum Status {
     Running {
         /// To whom.
         lease: Lease,
-        /// Why it has been asked to stop, if it has.
-        stop: Option<String>,
+        /// That it has been asked to stop, if it has.
+        stop: Option<Stop>,
     },
     /// At its end.
     Finished {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+/// A job has been asked to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The end it gets for it: [`Outcome::Cancelled`] or [`Outcome::Superseded`].
+    pub outcome: Outcome,
+    /// A sentence about it.
+    pub reason: String,
 }
 
 impl Status {
@@ -63,14 +72,18 @@ pub struct Job {
     pub name: JobName,
     /// What kind of work it does.
     pub kind: JobKind,
-    /// The jobs that must pass first.
+    /// The jobs that must end first.
     pub needs: Vec<JobName>,
+    /// How they must have ended.
+    pub condition: Condition,
     /// Where it is.
     pub status: Status,
     /// The attempt now running, or the last one; 0 before the first claim.
     pub attempt: u32,
-    /// How many infrastructure failures may still be retried.
+    /// How many failures may still be retried.
     pub retries_left: u32,
+    /// Which ends are retried, besides infrastructure failures.
+    pub retry_on: Vec<RetryOn>,
     /// A sentence about the present state.
     pub reason: Option<String>,
 }
@@ -79,7 +92,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobEvent {
-    /// Its needs have passed.
+    /// Its needs have ended as it wants them to.
     Ready,
     /// It does not apply, or a need did not pass.
     Skip(String),
@@ -91,6 +104,8 @@ pub enum JobEvent {
         lease: Lease,
         /// How it ended.
         outcome: Outcome,
+        /// The exit code of the step that failed, where it was one.
+        exit_code: Option<i64>,
         /// A sentence about it.
         reason: Option<String>,
     },
@@ -103,8 +118,8 @@ pub enum JobEvent {
     },
     /// A person, or a newer run, wants it to end.
     Stop {
-        /// Which end it gets, if no runner has it: [`Outcome::Cancelled`] or
-        /// [`Outcome::Superseded`]. A runner is asked to stop, and then it is cancelled.
+        /// Which end it gets: [`Outcome::Cancelled`] or [`Outcome::Superseded`]. If a runner has
+        /// it, the runner is asked to stop first.
         outcome: Outcome,
         /// A sentence about it.
         reason: String,
@@ -143,8 +158,9 @@ impl Job {
             JobEvent::Finish {
                 lease,
                 outcome,
+                exit_code,
                 reason,
-            } => self.finish(lease, outcome, reason),
+            } => self.finish(lease, (outcome, exit_code), reason),
             JobEvent::Lose { lease, reason } => self.lose(lease, reason),
             JobEvent::Stop { outcome, reason } => self.stop(outcome, reason),
         }
@@ -198,7 +214,7 @@ impl Job {
     fn finish(
         &mut self,
         lease: Lease,
-        outcome: Outcome,
+        (outcome, exit_code): (Outcome, Option<i64>),
         reason: Option<String>,
     ) -> Result<Changed, Refused> {
         match &self.status {
@@ -216,13 +232,12 @@ impl Job {
                     | Outcome::Superseded => outcome,
                 };
                 if let Some(stop) = stop.clone().filter(|_| self.is_stopped(outcome)) {
-                    return Ok(self.end(Outcome::Cancelled, Some(stop)));
+                    return Ok(self.end(stop.outcome, Some(stop.reason)));
                 }
-                if outcome == Outcome::InfrastructureError && self.retries_left > 0 {
+                if self.retries_left > 0 && stop.is_none() && self.is_retried(outcome, exit_code) {
                     self.retries_left -= 1;
-                    return Ok(
-                        self.requeue(reason.unwrap_or_else(|| "infrastructure error".into()))
-                    );
+                    let words = || outcome.state().as_str().replace('_', " ");
+                    return Ok(self.requeue(reason.unwrap_or_else(words)));
                 }
                 Ok(self.end(outcome, reason))
             }
@@ -245,11 +260,24 @@ impl Job {
         }
     }
 
+    /// Whether the pipeline wants another attempt after this end.
+    fn is_retried(&self, outcome: Outcome, exit_code: Option<i64>) -> bool {
+        let on = |end: RetryOn| self.retry_on.contains(&end);
+        match outcome {
+            Outcome::InfrastructureError => true,
+            Outcome::TimedOut => on(RetryOn::Timeout),
+            Outcome::Failed => {
+                on(RetryOn::Failure) || exit_code.is_some_and(|code| on(RetryOn::Exit(code)))
+            }
+            Outcome::Passed | Outcome::Cancelled | Outcome::Skipped | Outcome::Superseded => false,
+        }
+    }
+
     fn lose(&mut self, lease: Lease, reason: String) -> Result<Changed, Refused> {
         match &self.status {
             Status::Running { lease: held, stop } if *held == lease => {
                 if let Some(stop) = stop.clone() {
-                    return Ok(self.end(Outcome::Cancelled, Some(stop)));
+                    return Ok(self.end(stop.outcome, Some(stop.reason)));
                 }
                 // A deploy is adopted by the next runner, which reads the cluster first; other
                 // work is repeated only if the pipeline allows it.
@@ -283,7 +311,7 @@ impl Job {
             Status::Running {
                 stop: stop @ None, ..
             } => {
-                *stop = Some(reason);
+                *stop = Some(Stop { outcome, reason });
                 Ok(Changed::Yes)
             }
             Status::Running { stop: Some(_), .. } | Status::Finished { .. } => Ok(Changed::No),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::graph::Graph;
 use crate::job::{Changed, Job, JobEvent, Outcome, Refused, State, Status};
 use crate::names::JobName;
-use crate::plan::{Plan, PlannedJob};
+use crate::plan::{Condition, JobKind, Plan, PlannedJob};
 
 /// A run as the state machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,12 @@ pub enum RunEvent {
     Stop {
         /// Which end unfinished jobs get.
         outcome: Outcome,
+        /// A sentence about it.
+        reason: String,
+    },
+    /// A newer run takes its place: all of it ends but deploys that are running. Those go on, since
+    /// half a rollout is worse than an old one.
+    Supersede {
         /// A sentence about it.
         reason: String,
     },
@@ -54,6 +60,7 @@ impl Run {
             name: planned.name.clone(),
             kind: planned.work.kind(),
             needs: planned.needs.clone(),
+            condition: planned.condition,
             status: match &planned.skip {
                 Some(_) => Status::Finished {
                     outcome: Outcome::Skipped,
@@ -62,6 +69,7 @@ impl Run {
             },
             attempt: 0,
             retries_left: planned.retry.attempts,
+            retry_on: planned.retry.on.clone(),
             reason: planned.skip.clone(),
         };
         Run {
@@ -109,14 +117,14 @@ impl Run {
             }
             RunEvent::Job(name, event) => self.move_job(&name, event, &mut effects)?,
             RunEvent::Stop { outcome, reason } => {
-                let names: Vec<_> = self.jobs.iter().map(|job| job.name.clone()).collect();
-                for name in names {
-                    let event = JobEvent::Stop {
-                        outcome,
-                        reason: reason.clone(),
-                    };
-                    self.move_job(&name, event, &mut effects)?;
-                }
+                self.stop((outcome, &reason), |_| true, &mut effects)?;
+            }
+            RunEvent::Supersede { reason } => {
+                let is_rolling = |job: &Job| {
+                    job.kind == JobKind::Deploy && matches!(job.status, Status::Running { .. })
+                };
+                let superseded = (Outcome::Superseded, reason.as_str());
+                self.stop(superseded, |job| !is_rolling(job), &mut effects)?;
             }
         }
         self.release(&mut effects);
@@ -125,6 +133,21 @@ impl Run {
             effects.push(Effect::RunChanged(after));
         }
         Ok(effects)
+    }
+
+    fn stop(
+        &mut self,
+        (outcome, reason): (Outcome, &str),
+        is_meant: impl Fn(&Job) -> bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        let meant = self.jobs.iter().filter(|job| is_meant(job));
+        let names: Vec<_> = meant.map(|job| job.name.clone()).collect();
+        for name in names {
+            let reason = reason.to_owned();
+            self.move_job(&name, JobEvent::Stop { outcome, reason }, effects)?;
+        }
+        Ok(())
     }
 
     /// The job of that name.
@@ -156,23 +179,14 @@ impl Run {
         Ok(())
     }
 
-    /// Readies the jobs whose needs have passed and skips those whose needs never will. A skip can
-    /// decide further jobs, so each job is looked at behind the ones it needs.
+    /// Readies the jobs whose needs have ended as they want them to, and skips those whose needs
+    /// never will. A skip can decide further jobs, so each job is looked at behind the ones it needs.
     fn release(&mut self, effects: &mut Vec<Effect>) {
-        let places: BTreeMap<JobName, usize> = self
-            .jobs
-            .iter()
-            .enumerate()
-            .map(|(place, job)| (job.name.clone(), place))
-            .collect();
-        let needs = |job: &Job| {
-            let needs = job.needs.iter();
-            needs.filter_map(|need| places.get(need).copied()).collect()
-        };
-        for place in Graph::new(self.jobs.iter().map(needs).collect()).order() {
+        let graph = self.graph();
+        for place in graph.order() {
             let job = &self.jobs[place];
             let decided = match job.status {
-                Status::Waiting => self.decide(job, |name| places.get(name).copied()),
+                Status::Waiting => self.decide(&graph, place),
                 Status::Queued | Status::Running { .. } | Status::Finished { .. } => None,
             };
             if let Some(event) = decided {
@@ -183,29 +197,70 @@ impl Run {
         }
     }
 
+    /// Who needs whom, by places in the list.
+    fn graph(&self) -> Graph {
+        let places: BTreeMap<&JobName, usize> = self
+            .jobs
+            .iter()
+            .enumerate()
+            .map(|(place, job)| (&job.name, place))
+            .collect();
+        let needs = |job: &Job| {
+            let needs = job.needs.iter();
+            needs.filter_map(|need| places.get(need).copied()).collect()
+        };
+        Graph::new(self.jobs.iter().map(needs).collect())
+    }
+
     /// What the needs of a waiting job make of it, once they say anything.
-    fn decide(&self, job: &Job, find: impl Fn(&JobName) -> Option<usize>) -> Option<JobEvent> {
-        let mut all_passed = true;
-        for need in &job.needs {
-            match find(need).map(|place| self.jobs[place].status.state()) {
-                Some(State::Passed) => {}
-                Some(state) if state.is_final() => {
-                    let reason = format!("needs `{need}`, which {}", past(state));
-                    return Some(JobEvent::Skip(reason));
-                }
-                Some(_) | None => all_passed = false,
+    fn decide(&self, graph: &Graph, place: usize) -> Option<JobEvent> {
+        let job = &self.jobs[place];
+        let state = |need: &JobName| self.job(need).map(|need| need.status.state());
+        if job.condition == Condition::Success {
+            let bad = job.needs.iter().find_map(|need| {
+                let state = state(need).filter(|state| state.is_final())?;
+                (state != State::Passed).then_some((need, state))
+            });
+            if let Some((need, state)) = bad {
+                let reason = format!("needs `{need}`, which {}", past(state));
+                return Some(JobEvent::Skip(reason));
             }
         }
-        all_passed.then_some(JobEvent::Ready)
+        let all_ended = job
+            .needs
+            .iter()
+            .all(|need| state(need).is_some_and(State::is_final));
+        match (all_ended, job.condition) {
+            (false, _) => None,
+            (true, Condition::Success | Condition::Always) => Some(JobEvent::Ready),
+            (true, Condition::Failure) => {
+                let behind = self.jobs.iter().zip(graph.behind(place));
+                let mut behind = behind.filter(|(_, behind)| *behind);
+                Some(match behind.any(|(job, _)| is_failed(job)) {
+                    true => JobEvent::Ready,
+                    false => JobEvent::Skip("nothing that it needs has failed".into()),
+                })
+            }
+        }
     }
 
     fn is_met(&self, name: &JobName) -> bool {
-        let passed = |need: &JobName| {
-            let need = self.job(need);
-            need.is_some_and(|need| need.status.state() == State::Passed)
-        };
-        self.job(name)
-            .is_some_and(|job| job.needs.iter().all(passed))
+        let place = self.jobs.iter().position(|job| job.name == *name);
+        place.is_some_and(|place| self.decide(&self.graph(), place) == Some(JobEvent::Ready))
+    }
+}
+
+/// Whether a job did not do what it should have, through whoever's fault.
+fn is_failed(job: &Job) -> bool {
+    match job.status.state() {
+        State::Failed | State::TimedOut | State::InfrastructureError => true,
+        State::Waiting
+        | State::Queued
+        | State::Running
+        | State::Passed
+        | State::Cancelled
+        | State::Skipped
+        | State::Superseded => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! work of a fork, whatever its kind. Such work needs a runner that serves no environment.
 
 use crate::event::Trust;
-use crate::ids::JobId;
+use crate::ids::{JobId, RunNumber};
 use crate::names::EnvironmentName;
 use crate::plan::JobKind;
 
@@ -21,6 +21,8 @@ pub struct QueuedJob {
     pub environment: Option<EnvironmentName>,
     /// Whether another deploy of this repository to that environment is running.
     pub environment_busy: bool,
+    /// The oldest run of the same concurrency group that must end first.
+    pub group_busy: Option<RunNumber>,
 }
 
 /// What a runner offers.
@@ -49,6 +51,9 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
                 .map_or("?", EnvironmentName::as_str);
             format!("no connected runner serves environment `{name}`")
         }
+        Some(Some(Obstacle::Group(number))) => {
+            format!("waits for run #{number}, which is of the same concurrency group")
+        }
         Some(Some(Obstacle::Busy)) => "another deploy to this environment is running".into(),
         Some(Some(Obstacle::Protected)) => {
             "work of a fork needs a runner that serves no environment, and none is connected".into()
@@ -61,6 +66,7 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
 /// In the order in which they are told: the one nearest to being overcome comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
+    Group(RunNumber),
     Busy,
     Environment,
     Protected,
@@ -68,6 +74,9 @@ enum Obstacle {
 }
 
 fn obstacle(job: &QueuedJob, runner: &RunnerOffer) -> Option<Obstacle> {
+    if let Some(number) = job.group_busy {
+        return Some(Obstacle::Group(number));
+    }
     let is_fork = job.trust == Trust::Fork;
     let Some(environment) = &job.environment else {
         let is_kept_apart = is_fork && !runner.environments.is_empty();

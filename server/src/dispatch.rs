@@ -211,6 +211,7 @@ async fn take_in(
         let failed = JobEvent::Finish {
             lease,
             outcome: Outcome::Failed,
+            exit_code: None,
             reason: Some(reason),
         };
         let failed = RunEvent::Job(queued.name.clone(), failed);

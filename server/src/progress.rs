@@ -272,8 +272,13 @@ async fn keep_reason(
     moves: &[(&StoredJob, &Job)],
 ) -> sqlx::Result<()> {
     let reason = match event {
-        RunEvent::Stop { reason, .. } if !moves.is_empty() => Some(reason.clone()),
-        RunEvent::Begin | RunEvent::Job(..) | RunEvent::Stop { .. } => {
+        RunEvent::Stop { reason, .. } | RunEvent::Supersede { reason } if !moves.is_empty() => {
+            Some(reason.clone())
+        }
+        RunEvent::Begin
+        | RunEvent::Job(..)
+        | RunEvent::Stop { .. }
+        | RunEvent::Supersede { .. } => {
             moves.iter().find_map(|(_, job)| cause(job))
         }
     };
@@ -309,7 +314,7 @@ fn subject(event: &RunEvent, stored: &[StoredJob]) -> Option<JobId> {
             let found = stored.iter().find(|stored| stored.job.name == *name);
             found.map(|stored| stored.id)
         }
-        RunEvent::Begin | RunEvent::Stop { .. } => None,
+        RunEvent::Begin | RunEvent::Stop { .. } | RunEvent::Supersede { .. } => None,
     }
 }
 

@@ -17,9 +17,11 @@ fn job(kind: JobKind, status: Status) -> Job {
         name: "build".parse().unwrap(),
         kind,
         needs: Vec::new(),
+        condition: Condition::Success,
         status,
         attempt,
         retries_left: 0,
+        retry_on: Vec::new(),
         reason: None,
     }
 }
@@ -30,7 +32,11 @@ fn running(kind: JobKind) -> Job {
 }
 
 fn stopping(kind: JobKind) -> Job {
-    let (lease, stop) = (lease(1, 10), Some("cancelled by ada".into()));
+    let stop = Stop {
+        outcome: Outcome::Cancelled,
+        reason: "cancelled by ada".into(),
+    };
+    let (lease, stop) = (lease(1, 10), Some(stop));
     job(kind, Status::Running { lease, stop })
 }
 
@@ -48,6 +54,7 @@ fn finish(lease: Lease, outcome: Outcome) -> JobEvent {
     JobEvent::Finish {
         lease,
         outcome,
+        exit_code: None,
         reason: Some("by itself".into()),
     }
 }

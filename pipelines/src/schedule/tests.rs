@@ -10,6 +10,7 @@ fn job(id: i64, trust: Trust, environment: Option<&str>) -> QueuedJob {
         trust,
         environment: environment.map(|name| name.parse().unwrap()),
         environment_busy: false,
+        group_busy: None,
     }
 }
 
@@ -94,4 +95,17 @@ fn a_waiting_job_says_what_it_waits_for() {
         format!("{name}\n{}", jobs().map(row).join("\n"))
     });
     insta::assert_snapshot!(tables.join("\n"));
+}
+
+#[test]
+fn a_job_waits_for_an_older_run_of_its_group() {
+    let waiting = QueuedJob {
+        group_busy: Some(RunNumber(12)),
+        ..job(1, Trust::Trusted, None)
+    };
+    assert_eq!(pick(std::slice::from_ref(&waiting), &runner(&[])), None);
+    assert_eq!(
+        why_waiting(&waiting, &[runner(&[])]),
+        "waits for run #12, which is of the same concurrency group"
+    );
 }

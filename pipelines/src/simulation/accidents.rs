@@ -4,6 +4,7 @@ use super::{World, finish, lose};
 use crate::ids::{Attempt, Fence, RunnerId};
 use crate::job::{Job, JobEvent, Lease, Outcome, Refused, Status};
 use crate::names::JobName;
+use crate::plan::JobKind;
 use crate::run::RunEvent;
 
 impl World {
@@ -42,6 +43,9 @@ impl World {
         };
         let reason = "no longer wanted".into();
         // A stopped run has little left to tell, so most stops are of one job.
+        if self.random.chance(30) {
+            return self.supersede();
+        }
         let event = if self.random.chance(20) {
             self.note("stop of a run");
             RunEvent::Stop { outcome, reason }
@@ -51,6 +55,27 @@ impl World {
             RunEvent::Job(name, JobEvent::Stop { outcome, reason })
         };
         self.apply(event).expect("stopping is always possible");
+    }
+
+    /// A newer run comes. Deploys that are running go on.
+    fn supersede(&mut self) {
+        self.note("supersede of a run");
+        let rolling = |run: &crate::run::Run| -> Vec<_> {
+            let jobs = run.jobs.iter().filter(|job| {
+                job.kind == JobKind::Deploy && matches!(job.status, Status::Running { .. })
+            });
+            jobs.cloned().collect()
+        };
+        let before = rolling(&self.run);
+        let reason = "superseded by run 8".into();
+        let event = RunEvent::Supersede { reason };
+        self.apply(event).expect("superseding is always possible");
+        assert_eq!(rolling(&self.run), before, "a running deploy was disturbed");
+        if !before.is_empty() {
+            self.note("deploy went on");
+        }
+        let waits = |job: &Job| matches!(job.status, Status::Waiting | Status::Queued);
+        assert!(!self.run.jobs.iter().any(waits), "superseded, but goes on");
     }
 
     fn any_job(&mut self) -> JobName {

@@ -3,6 +3,7 @@
 use super::{World, attempts_max, is_deploy};
 use crate::ids::Fence;
 use crate::job::{Job, JobEvent, Outcome, Refused, State, Status};
+use crate::plan::{Condition, RetryOn};
 use crate::run::{Effect, Run, RunEvent};
 
 impl World {
@@ -17,6 +18,7 @@ impl World {
             }
             Ok(effects) => {
                 assert!(!is_stale, "a stale writer was heard: {event:?}");
+                self.check_retry(&before, &event);
                 if self.run == before {
                     assert_eq!(effects, [], "nothing moved, but something follows");
                 } else {
@@ -83,6 +85,8 @@ impl World {
                         false => "retry",
                     };
                     assert!(what == "retry" || is_deploy(&self.plan.jobs[place].work));
+                    let is_stopped = matches!(old.status, Status::Running { stop: Some(_), .. });
+                    assert!(!is_stopped, "a stopped job is tried again");
                     self.note(what);
                 }
                 (Status::Waiting, Status::Queued) => self.check_needs(&new),
@@ -96,15 +100,62 @@ impl World {
         }
     }
 
-    fn check_needs(&self, job: &Job) {
-        for need in &job.needs {
-            let need = self.run.job(need).expect("needs exist");
-            assert_eq!(
-                need.status.state(),
-                State::Passed,
-                "started too early: {job:?}"
-            );
+    /// A job is tried again exactly for the ends that its pipeline names, while it may be.
+    fn check_retry(&mut self, before: &Run, event: &RunEvent) {
+        let RunEvent::Job(
+            name,
+            JobEvent::Finish {
+                outcome, exit_code, ..
+            },
+        ) = event
+        else {
+            return;
+        };
+        let (old, new) = (before.job(name).unwrap(), self.run.job(name).unwrap());
+        let named = match (outcome, exit_code) {
+            (Outcome::Failed, Some(code)) => {
+                old.retry_on.contains(&RetryOn::Failure)
+                    || old.retry_on.contains(&RetryOn::Exit(*code))
+            }
+            (Outcome::TimedOut, _) => old.retry_on.contains(&RetryOn::Timeout),
+            // Nobody asked it to give up, so that it failed us.
+            (Outcome::InfrastructureError | Outcome::Cancelled, _) => true,
+            _ => false,
+        };
+        let is_stopped = matches!(old.status, Status::Running { stop: Some(_), .. });
+        let is_wanted = named && !is_stopped && old.retries_left > 0;
+        assert_eq!(new.status == Status::Queued, is_wanted, "{old:?} {event:?}");
+        if is_wanted && matches!(outcome, Outcome::Failed | Outcome::TimedOut) {
+            self.note("retry by reason");
         }
+    }
+
+    fn check_needs(&mut self, job: &Job) {
+        let state = |need| self.run.job(need).expect("needs exist").status.state();
+        let states: Vec<State> = job.needs.iter().map(state).collect();
+        match job.condition {
+            Condition::Success => assert!(
+                states.iter().all(|state| *state == State::Passed),
+                "started too early: {job:?}"
+            ),
+            Condition::Failure | Condition::Always => assert!(
+                states.iter().all(|state| state.is_final()),
+                "started too early: {job:?}"
+            ),
+        }
+        if job.condition == Condition::Failure {
+            self.note("job after a failure");
+            assert!(self.has_failed_behind(job), "nothing failed: {job:?}");
+        }
+    }
+
+    /// Whether something failed that a job needs, or that one of those needs, and so on.
+    fn has_failed_behind(&self, job: &Job) -> bool {
+        job.needs.iter().any(|need| {
+            let need = self.run.job(need).expect("needs exist");
+            let bad = [State::Failed, State::TimedOut, State::InfrastructureError];
+            bad.contains(&need.status.state()) || self.has_failed_behind(need)
+        })
     }
 
     /// The server's process ends; the next one reads the record.
@@ -150,7 +201,10 @@ fn is_stale(run: &Run, event: &RunEvent) -> bool {
         RunEvent::Job(name, JobEvent::Finish { lease, .. } | JobEvent::Lose { lease, .. }) => {
             (name, lease)
         }
-        RunEvent::Begin | RunEvent::Job(..) | RunEvent::Stop { .. } => return false,
+        RunEvent::Begin
+        | RunEvent::Job(..)
+        | RunEvent::Stop { .. }
+        | RunEvent::Supersede { .. } => return false,
     };
     match run.job(name).map(|job| &job.status) {
         Some(Status::Running { lease: held, .. }) => held != lease,
@@ -199,9 +253,10 @@ fn check_states(run: &Run) {
             "{job:?} waits for nothing"
         );
         assert!(
-            needs
-                .iter()
-                .all(|need| !need.is_final() || *need == State::Passed)
+            job.condition != Condition::Success
+                || needs
+                    .iter()
+                    .all(|need| !need.is_final() || *need == State::Passed)
         );
     }
     let all_final = run.jobs.iter().all(|job| state(job).is_final());

@@ -6,8 +6,8 @@ use super::random::Random;
 use crate::event::Trust;
 use crate::names::JobName;
 use crate::plan::{
-    BuildWork, Condition, DeployWork, Plan, PlannedJob, ReleaseSource, Retry, StepsWork, Strategy,
-    Verify, Work,
+    BuildWork, Condition, DeployWork, Plan, PlannedJob, ReleaseSource, Retry, RetryOn, StepsWork,
+    Strategy, Verify, Work,
 };
 use crate::schedule::RunnerOffer;
 
@@ -36,12 +36,21 @@ pub(super) fn plan(random: &mut Random, trust: Trust) -> Plan {
             name,
             matrix: BTreeMap::new(),
             needs,
-            condition: Condition::Success,
+            condition: match random.below(10) {
+                0 => Condition::Failure,
+                1 => Condition::Always,
+                _ => Condition::Success,
+            },
             skip,
             timeout_seconds: 60,
             retry: Retry {
                 attempts: random.below(3) as u32,
-                on: Vec::new(),
+                on: match random.below(4) {
+                    0 => vec![RetryOn::Timeout],
+                    1 => vec![RetryOn::Exit(75), RetryOn::Exit(71)],
+                    2 => vec![RetryOn::Failure],
+                    _ => Vec::new(),
+                },
             },
             work,
         });

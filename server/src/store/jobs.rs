@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipelines::ids::{Attempt, Fence, JobId, RepoId, RunId, RunnerId};
-use pipelines::job::{Job, Lease, Outcome, State, Status};
+use pipelines::job::{Job, Lease, Outcome, State, Status, Stop};
 use pipelines::names::JobName;
 use pipelines::plan::Work;
 use pipelines::timestamp::Timestamp;
@@ -25,13 +25,16 @@ struct JobRow {
     name: String,
     kind: String,
     needs: String,
+    condition: String,
     state: String,
     reason: Option<String>,
     attempt: i64,
     retries_left: i64,
+    retry_on: String,
     runner_id: Option<i64>,
     fence: Option<i64>,
     stop: Option<String>,
+    stop_outcome: Option<String>,
 }
 
 impl JobRow {
@@ -47,7 +50,7 @@ impl JobRow {
                     attempt: Attempt(attempt),
                     fence: Fence(self.fence.ok_or(sqlx::Error::RowNotFound)?),
                 },
-                stop: self.stop,
+                stop: stop_of(self.stop, self.stop_outcome.as_deref())?,
             },
             State::Passed
             | State::Failed
@@ -65,19 +68,34 @@ impl JobRow {
                 name: cell::parse(&self.name)?,
                 kind: cell::word(&self.kind)?,
                 needs: cell::json(&self.needs)?,
+                condition: cell::word(&self.condition)?,
                 status,
                 attempt,
                 retries_left: cell::count(self.retries_left)?,
+                retry_on: cell::json(&self.retry_on)?,
                 reason: self.reason,
             },
         })
     }
 }
 
+/// That a job has been asked to stop. A row of old knows no end but the first.
+fn stop_of(reason: Option<String>, outcome: Option<&str>) -> sqlx::Result<Option<Stop>> {
+    let Some(reason) = reason else {
+        return Ok(None);
+    };
+    let outcome = match outcome {
+        Some(word) => cell::word(word)?,
+        None => Outcome::Cancelled,
+    };
+    Ok(Some(Stop { outcome, reason }))
+}
+
 /// All jobs of a run, in the plan's order.
 pub(crate) async fn of_run(tx: &mut Tx, run: RunId) -> sqlx::Result<Vec<StoredJob>> {
     let rows: Vec<JobRow> = sqlx::query_as(
-        "select id, name, kind, needs, state, reason, attempt, retries_left, runner_id, fence, stop
+        "select id, name, kind, needs, condition, state, reason, attempt, retries_left, retry_on,
+                runner_id, fence, stop, stop_outcome
          from jobs where run_id = ? order by position",
     )
     .bind(run.0)
@@ -89,7 +107,7 @@ pub(crate) async fn of_run(tx: &mut Tx, run: RunId) -> sqlx::Result<Vec<StoredJo
 /// Stores where a job now is. A job that is queued again keeps its place in the queue.
 pub(crate) async fn update(tx: &mut Tx, id: JobId, job: &Job, now: Timestamp) -> sqlx::Result<()> {
     let (lease, stop) = match &job.status {
-        Status::Running { lease, stop } => (Some(lease), stop.as_deref()),
+        Status::Running { lease, stop } => (Some(lease), stop.as_ref()),
         Status::Waiting | Status::Queued | Status::Finished { .. } => (None, None),
     };
     let state = job.status.state();
@@ -102,8 +120,8 @@ pub(crate) async fn update(tx: &mut Tx, id: JobId, job: &Job, now: Timestamp) ->
                  else started_at end,
              finished_at = case when ?3 then coalesce(finished_at, ?2) end,
              state = ?1, reason = ?4, attempt = ?5, retries_left = ?6, runner_id = ?7,
-             fence = ?8, stop = ?9
-         where id = ?10",
+             fence = ?8, stop = ?9, stop_outcome = ?10
+         where id = ?11",
     )
     .bind(state.as_str())
     .bind(now.0)
@@ -113,7 +131,8 @@ pub(crate) async fn update(tx: &mut Tx, id: JobId, job: &Job, now: Timestamp) ->
     .bind(i64::from(job.retries_left))
     .bind(lease.map(|lease| lease.runner.0))
     .bind(lease.map(|lease| lease.fence.0))
-    .bind(stop)
+    .bind(stop.map(|stop| stop.reason.as_str()))
+    .bind(stop.map(|stop| stop.outcome.state().as_str()))
     .bind(id.0)
     .execute(&mut **tx)
     .await?;

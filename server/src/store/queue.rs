@@ -27,6 +27,8 @@ struct QueuedRow {
     environment: Option<String>,
     trust: String,
     environment_busy: bool,
+    /// The number of the oldest run that this one waits for.
+    group_busy: Option<i64>,
 }
 
 /// Which part of the queue is asked for.
@@ -58,7 +60,12 @@ pub(crate) async fn oldest<'e>(
                 runs.trust,
                 exists (select 1 from jobs as other join runs as theirs on theirs.id = other.run_id
                         where other.state = 'running' and other.environment = jobs.environment
-                          and theirs.repo_id = runs.repo_id) as environment_busy
+                          and theirs.repo_id = runs.repo_id) as environment_busy,
+                (select min(older.number) from runs as older
+                    where runs.concurrency_newest = 'waits' and older.repo_id = runs.repo_id
+                      and older.concurrency_group = runs.concurrency_group
+                      and older.number < runs.number
+                      and older.state in ('waiting', 'queued', 'running')) as group_busy
          from jobs join runs on runs.id = jobs.run_id
          where jobs.state = 'queued'
            and (?1 is null
@@ -84,6 +91,7 @@ pub(crate) async fn oldest<'e>(
                 trust: cell::word(&row.trust)?,
                 environment: cell::parse_option(row.environment.as_deref())?,
                 environment_busy: row.environment_busy,
+                group_busy: row.group_busy.map(RunNumber),
             },
         })
     };

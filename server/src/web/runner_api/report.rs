@@ -31,13 +31,14 @@ pub(super) async fn receive(
         Report::Finished {
             outcome,
             reason,
-            exit_code: _,
+            exit_code,
             outputs,
         } => {
             let end = checked(outcome, reason, outputs);
             let event = JobEvent::Finish {
                 lease,
                 outcome: end.outcome,
+                exit_code,
                 reason: end.reason,
             };
             finish(&app, job, event, &end.outputs).await?;
