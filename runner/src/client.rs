@@ -12,9 +12,10 @@ use backon::{ExponentialBuilder, Retryable as _};
 use pipelines::ids::JobId;
 use pipelines::wire::{
     Assignment, Checkout, Claim, Heartbeat, HeartbeatReply, LeaseProof, LogAck, Register,
-    Registered, Report, ReportCall, WireError,
+    Registered, Report, ReportCall, Secrets, SecretsCall, WireError,
 };
 use reqwest::StatusCode;
+use secrecy::zeroize::Zeroize as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -272,6 +273,18 @@ impl JobClient {
         let path = format!("jobs/{}/report", self.job);
         let request = self.client.request(&path, 0).json(&call);
         Client::answer(request).await.map(|_| ())
+    }
+
+    /// Asks for the secrets that the job's work names.
+    pub async fn secrets(&self) -> Result<Secrets, CallError> {
+        let request = self
+            .client
+            .request(&format!("jobs/{}/secrets", self.job), 0);
+        let (_, mut body) =
+            Client::answer(request.json(&SecretsCall { lease: self.lease })).await?;
+        let secrets = parse(&body);
+        body.zeroize();
+        secrets
     }
 
     /// Asks how to fetch the commit.

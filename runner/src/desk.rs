@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use pipelines::ids::JobId;
-use pipelines::wire::{Checkout, HeartbeatReply, LogAck, Report};
+use pipelines::wire::{Checkout, HeartbeatReply, LogAck, Report, Secrets};
 
 use crate::client::{CallError, JobClient};
 
@@ -73,6 +73,14 @@ impl Desk {
         match self {
             Self::Server(client) => client.checkout().await.map(Source::Repository),
             Self::Local(local) => Ok(Source::Folder(local.tree().to_owned())),
+        }
+    }
+
+    /// Asks for the secrets that the job's work names.
+    pub async fn secrets(&self) -> Result<Secrets, CallError> {
+        match self {
+            Self::Server(client) => client.secrets().await,
+            Self::Local(local) => Ok(local.secrets()),
         }
     }
 }

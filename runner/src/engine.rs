@@ -22,7 +22,9 @@ use std::future::Future;
 use std::path::Path;
 
 use pipelines::ids::{Attempt, JobId};
+use pipelines::names::SecretName;
 use pipelines::wire::Assignment;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -71,7 +73,7 @@ impl JobKey {
 }
 
 /// One step, with every choice made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StepSpec {
     /// Its place in the job, from 0; the checkout is 0.
     pub step: u32,
@@ -81,6 +83,25 @@ pub struct StepSpec {
     pub script: String,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
+    /// Its secrets: each is a file `/run/secrets/NAME` in memory and a variable, in no other step,
+    /// and nowhere else.
+    pub secrets: Vec<StepSecret>,
+}
+
+/// A secret of a step.
+#[derive(Debug, Clone)]
+pub struct StepSecret {
+    /// Its name.
+    pub name: SecretName,
+    /// What nobody may see.
+    pub value: SecretString,
+}
+
+impl StepSecret {
+    /// The variable that holds it.
+    pub fn variable(&self) -> String {
+        self.name.as_str().to_uppercase()
+    }
 }
 
 /// How a step ended.

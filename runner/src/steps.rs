@@ -13,6 +13,10 @@ use crate::execute::{CHECKOUT_STEP, Job, clean, fetch};
 use crate::report::Finish;
 use crate::stop::limit_words;
 
+pub(crate) mod secrets;
+
+use secrets::Vault;
+
 /// Runs the steps of `work`; nothing of them is left when it returns.
 pub(crate) async fn run<E: Engine>(job: &Job<'_>, engine: &E, work: &StepsWork) -> Finish {
     let key = job.key();
@@ -51,6 +55,7 @@ async fn run_steps<'s, E: Engine>(
     key: &JobKey,
     steps: impl Iterator<Item = (u32, &'s Step)>,
 ) -> Finish {
+    let vault = Vault::default();
     let mut first_failure: Option<(&str, Finish)> = None;
     for (place, step) in steps {
         // After a stop nothing more starts, whatever it wants.
@@ -66,7 +71,7 @@ async fn run_steps<'s, E: Engine>(
             });
             continue;
         }
-        let finish = run_one(job, engine, key, (place, step)).await;
+        let finish = run_one(job, engine, (key, &vault), (place, step)).await;
         if finish.outcome != Outcome::Passed && first_failure.is_none() {
             first_failure = Some((&step.name, finish));
         }
@@ -103,15 +108,20 @@ async fn fill<E: Engine>(
 async fn run_one<E: Engine>(
     job: &Job<'_>,
     engine: &E,
-    key: &JobKey,
+    (key, vault): (&JobKey, &Vault),
     (place, step): (u32, &Step),
 ) -> Finish {
     let log = job.begin(place, &step.name);
+    let secrets = match vault.take(job, &step.secrets, &log).await {
+        Ok(secrets) => secrets,
+        Err(finish) => return job.end(place, finish, None).await,
+    };
     let spec = StepSpec {
         step: place,
         image: step.image.to_string(),
         script: step.run.clone(),
         env: environment(job.assignment, &step.env),
+        secrets,
     };
     let stop = job.stop.token().child_token();
     let mut running = std::pin::pin!(engine.run(key, &spec, &log, &stop));

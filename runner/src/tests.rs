@@ -13,6 +13,7 @@ use crate::config::{EngineChoice, RunnerConfig};
 use crate::work;
 
 pub(crate) mod forge;
+mod secrets;
 mod server;
 mod steps;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipelines::ids::JobId;
-use pipelines::wire::{HeartbeatReply, LogAck, Report};
+use pipelines::wire::{HeartbeatReply, LogAck, Report, Secrets};
 use tokio::sync::{mpsc, watch};
 
 /// What a job tells.
@@ -22,23 +22,24 @@ pub enum Told {
 pub struct LocalDesk {
     job: JobId,
     tree: Arc<Path>,
+    secrets: Arc<Secrets>,
     told: mpsc::UnboundedSender<(JobId, Told)>,
     stop: watch::Receiver<Option<String>>,
 }
 
 impl LocalDesk {
-    /// A desk for `job`, whose files are those of the folder `tree`. It is told to stop once `stop`
+    /// A desk for `job`, whose files are those of the folder `tree`, and which may have `secrets`. It is told to stop once `stop`
     /// holds a reason.
     pub fn new(
         job: JobId,
-        tree: PathBuf,
+        (tree, secrets): (PathBuf, Secrets),
         told: mpsc::UnboundedSender<(JobId, Told)>,
         stop: watch::Receiver<Option<String>>,
     ) -> Self {
-        let tree = tree.into();
         Self {
             job,
-            tree,
+            tree: tree.into(),
+            secrets: secrets.into(),
             told,
             stop,
         }
@@ -50,6 +51,10 @@ impl LocalDesk {
 
     pub(super) fn tree(&self) -> &Path {
         &self.tree
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::clone(&self.secrets)
     }
 
     pub(super) async fn heartbeat(&self, wait_seconds: u32) -> HeartbeatReply {

@@ -12,6 +12,7 @@ use super::*;
 use crate::logs::JobLog;
 
 mod docker_only;
+mod secrets;
 
 /// An engine under test, and what images mean to it.
 struct Subject<E> {
@@ -86,6 +87,7 @@ impl<E: Engine> Subject<E> {
             image: self.image.clone(),
             script: script.into(),
             env: BTreeMap::new(),
+            secrets: Vec::new(),
         }
     }
 
@@ -228,6 +230,26 @@ async fn the_sweep_spares_running_jobs_and_other_runners(subject: Subject<impl E
     assert_eq!(engine.sweep(instance, &NONE).await, Ok(0));
 }
 
+async fn a_secret_is_a_file_and_a_variable_of_its_step_alone(subject: Subject<impl Engine>) {
+    let value = "it's $(a) \"secret\"\\n `x`";
+    let mut step = subject.step(1, "cat /run/secrets/npm_token\necho \"$NPM_TOKEN\"");
+    step.secrets.push(StepSecret {
+        name: "npm_token".parse().unwrap(),
+        value: value.into(),
+    });
+    let (end, lines) = subject.play(&step, None).await;
+    assert_eq!(end, exited(0, ""), "{lines:?}");
+    // The file has no line end of its own; the log here has no secret registered.
+    assert_eq!(
+        texts(&lines, Voice::Out).concat(),
+        format!("{value}{value}")
+    );
+    let script = "echo \"$NPM_TOKEN\"\ncat /run/secrets/npm_token";
+    let (end, lines) = subject.play(&subject.step(2, script), None).await;
+    assert_eq!(end, exited(1, "exit code 1"));
+    assert_eq!(texts(&lines, Voice::Out), [""]);
+}
+
 /// Nothing is at work.
 const NONE: fn(JobId, Attempt) -> bool = |_, _| false;
 
@@ -271,6 +293,7 @@ contract! {
     steps_share_the_workspace_and_find_the_checkout_in_it
     a_stopped_step_ends_soon_and_keeps_its_output
     images_that_cannot_be_had_blame_the_right_side
+    a_secret_is_a_file_and_a_variable_of_its_step_alone
     the_sweep_spares_running_jobs_and_other_runners
     preparing_and_removing_may_be_repeated
 }

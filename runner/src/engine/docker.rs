@@ -21,6 +21,7 @@ use crate::image::registry::Credentials;
 use crate::logs::StepLog;
 
 mod container;
+mod prologue;
 mod pull;
 mod sweep;
 mod watch;
@@ -157,8 +158,14 @@ impl Engine for DockerEngine {
             () = stop.cancelled() => return Ok(StepEnd::Stopped),
         }
         let name = format!("{}-{}", job.resource(), step.step);
-        self.create(&name, container::step(job, step)).await?;
-        let end = self.watch(&name, step, log, stop).await;
+        let mut body = container::step(job, step);
+        let mut message = None;
+        if !step.secrets.is_empty() {
+            message = Some(prologue::message(&step.secrets)?);
+            prologue::prepare(&mut body);
+        }
+        self.create(&name, body).await?;
+        let end = self.watch(&name, (step, message), log, stop).await;
         // The result counts more than the broom: what stays is swept later.
         if let Err(error) = self.remove_container(&name).await {
             tracing::warn!(container = name, %error, "a container could not be removed");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pipelines::ids::{Attempt, JobId};
 use pipelines::log::Voice;
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -153,7 +154,7 @@ async fn play(
             }
             Ok(0)
         }
-        "cat" => match tokio::fs::read(workspace.join(rest)).await {
+        "cat" => match read(rest, step, workspace).await {
             Ok(content) => {
                 log.line(Voice::Out, &content).await;
                 Ok(0)
@@ -177,9 +178,26 @@ async fn play(
     }
 }
 
+async fn read(path: &str, step: &StepSpec, workspace: &Path) -> std::io::Result<Vec<u8>> {
+    let Some(name) = path.strip_prefix("/run/secrets/") else {
+        return tokio::fs::read(workspace.join(path)).await;
+    };
+    let secret = step
+        .secrets
+        .iter()
+        .find(|secret| secret.name.as_str() == name);
+    let secret = secret.map(|secret| secret.value.expose_secret().as_bytes().to_vec());
+    secret.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+}
+
 fn expand(text: &str, step: &StepSpec) -> String {
     let word = |word: &str| match word.strip_prefix('$') {
-        Some(name) => step.env.get(name).cloned().unwrap_or_default(),
+        Some(name) => {
+            let secret = step.secrets.iter().find(|secret| secret.variable() == name);
+            let secret = secret.map(|secret| secret.value.expose_secret().to_owned());
+            let plain = || step.env.get(name).cloned();
+            secret.or_else(plain).unwrap_or_default()
+        }
         None => word.to_owned(),
     };
     let words: Vec<String> = text

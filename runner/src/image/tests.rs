@@ -9,7 +9,7 @@ use ulid::Ulid;
 use super::build::build;
 use super::*;
 use crate::engine::contract_tests::{connect_docker, key, registry};
-use crate::engine::{Engine, StepEnd, StepSpec};
+use crate::engine::{Engine, StepEnd, StepSecret, StepSpec};
 use crate::logs::JobLog;
 
 struct World {
@@ -205,6 +205,14 @@ async fn a_registry_that_is_not_there_is_our_fault() {
 impl World {
     /// Runs one step in the image that was built, and removes all of it.
     async fn step(&self, script: &str) -> (Result<StepEnd, EngineError>, Vec<Vec<u8>>) {
+        self.step_with(script, Vec::new()).await
+    }
+
+    async fn step_with(
+        &self,
+        script: &str,
+        secrets: Vec<StepSecret>,
+    ) -> (Result<StepEnd, EngineError>, Vec<Vec<u8>>) {
         let key = key();
         self.engine.prepare(&key).await.unwrap();
         let (log, mut local) = JobLog::local();
@@ -214,6 +222,7 @@ impl World {
             image: image.clone(),
             script: script.into(),
             env: std::collections::BTreeMap::new(),
+            secrets,
         };
         let stop = CancellationToken::new();
         let end = self.engine.run(&key, &step, &log.step(1), &stop).await;
@@ -257,4 +266,23 @@ async fn a_step_in_an_image_without_a_shell_says_so() {
         text.ends_with("has no /bin/sh: steps need an image with a shell"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_user_of_an_image_who_is_nobody_can_read_the_secrets_of_a_step() {
+    let Some(world) = world("FROM localbase/busybox:1\nUSER 1234:1234\n").await else {
+        return;
+    };
+    assert_eq!(world.build().await.0, Ok(Built::Tagged));
+    let secret = StepSecret {
+        name: "token".parse().unwrap(),
+        value: "what nobody sees".into(),
+    };
+    let script = "id -u; stat -c '%a %u' /run/secrets/token; cat /run/secrets/token";
+    let (end, lines) = world.step_with(script, vec![secret]).await;
+    assert!(
+        matches!(end, Ok(StepEnd::Exited { code: 0, .. })),
+        "{end:?}"
+    );
+    assert_eq!(lines, [&b"1234"[..], b"400 1234", b"what nobody sees"]);
 }

@@ -18,7 +18,7 @@ use pipelines::job::Outcome;
 use pipelines::names::CommitSha;
 use pipelines::wire::{
     AssignedWork, Assignment, Checkout, Claim, Heartbeat, HeartbeatReply, LeaseProof, LeasedJob,
-    LogAck, Register, Registered, Report, ReportCall, RunFacts, WireError,
+    LogAck, Register, Registered, Report, ReportCall, RunFacts, Secrets, SecretsCall, WireError,
 };
 use tokio::sync::watch;
 use ulid::Ulid;
@@ -71,6 +71,7 @@ struct State {
     log_at_end: HashMap<JobId, Vec<u8>>,
     cues: Vec<(JobId, String, Cue)>,
     refused: HashSet<JobId>,
+    secrets: Option<Result<Secrets, String>>,
     away: bool,
     asked_while_away: u32,
 }
@@ -130,6 +131,7 @@ impl StandIn {
             .route("/runner/v1/jobs/{job}/log", post(log))
             .route("/runner/v1/jobs/{job}/report", post(report))
             .route("/runner/v1/jobs/{job}/checkout", post(say_checkout))
+            .route("/runner/v1/jobs/{job}/secrets", post(give_secrets))
             .layer(guard)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(app.clone());
@@ -159,6 +161,10 @@ impl StandIn {
     }
     pub(super) fn expect_token(&self, token: &str) {
         self.change(|state| state.token = token.into());
+    }
+    /// What jobs are answered when they ask for secrets: these, or that they may not have them.
+    pub(super) fn give_secrets(&self, answer: Result<Secrets, String>) {
+        self.change(|state| state.secrets = Some(answer));
     }
     fn cue(&self, job: i64, line: &str, cue: Cue) {
         self.change(|state| state.cues.push((JobId(job), line.into(), cue)));
@@ -374,4 +380,20 @@ async fn report(
 
 async fn say_checkout(Shared(app): Shared<App>) -> Json<Checkout> {
     Json(app.checkout)
+}
+
+async fn give_secrets(
+    Shared(app): Shared<App>,
+    Path(job): Path<JobId>,
+    Json(call): Json<SecretsCall>,
+) -> Response {
+    let state = app.state();
+    if state.held.get(&job) != Some(&call.lease) {
+        return stale();
+    }
+    match &state.secrets {
+        Some(Ok(secrets)) => Json(secrets).into_response(),
+        Some(Err(error)) => refuse(StatusCode::FORBIDDEN, error),
+        None => refuse(StatusCode::NOT_FOUND, "nobody should have asked"),
+    }
 }

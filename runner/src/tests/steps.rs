@@ -5,12 +5,12 @@ use pipelines::plan::Condition;
 use super::*;
 
 /// Steps with a condition each.
-fn conditional(steps: &[(&str, Condition)]) -> AssignedWork {
-    let scripts: Vec<&str> = steps.iter().map(|(script, _)| *script).collect();
-    let AssignedWork::Steps(mut work) = super::steps(&scripts) else {
+fn conditional(wanted: &[(&str, Condition)]) -> AssignedWork {
+    let scripts: Vec<&str> = wanted.iter().map(|(script, _)| *script).collect();
+    let AssignedWork::Steps(mut work) = steps(&scripts) else {
         unreachable!("steps are steps");
     };
-    for (step, (_, condition)) in work.steps.iter_mut().zip(steps) {
+    for (step, (_, condition)) in work.steps.iter_mut().zip(wanted) {
         step.condition = *condition;
     }
     AssignedWork::Steps(work)

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::docker::HOST_DEFAULT;
 
 /// Runs `test` and leaves nothing behind, whatever it does.
-async fn with_docker<F>(test: impl FnOnce(Subject<DockerEngine>) -> F)
+pub(super) async fn with_docker<F>(test: impl FnOnce(Subject<DockerEngine>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {

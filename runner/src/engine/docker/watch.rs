@@ -12,6 +12,8 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt as _};
 use pipelines::limits::STOP_GRACE;
 use pipelines::log::Voice;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{DockerEngine, failed, gone, is_away, patiently, words};
@@ -82,15 +84,16 @@ impl Sink {
 }
 
 impl DockerEngine {
-    /// Starts a container that was made and sees it to its end.
+    /// Starts a container that was made and sees it to its end. `message`: what it reads.
     pub(super) async fn watch(
         &self,
         name: &str,
-        step: &StepSpec,
+        (step, message): (&StepSpec, Option<SecretString>),
         log: &StepLog,
         stop: &CancellationToken,
     ) -> Result<StepEnd, EngineError> {
         let options = AttachContainerOptionsBuilder::default()
+            .stdin(message.is_some())
             .stdout(true)
             .stderr(true)
             .stream(true)
@@ -110,9 +113,10 @@ impl DockerEngine {
             err: log.stream(Voice::Err),
             seen: Seen::default(),
         };
-        let code = self
-            .follow_or_stop(name, &mut sink, attached.output, stop)
-            .await;
+        let (handed, code) = tokio::join!(
+            hand_over(attached.input, message),
+            self.follow_or_stop(name, &mut sink, attached.output, stop)
+        );
         sink.end().await;
         let Some(code) = code else {
             return Ok(StepEnd::Stopped);
@@ -120,6 +124,9 @@ impl DockerEngine {
         let code = code?;
         if code == NOT_FOUND && !self.has_shell(name).await {
             return Err(no_shell(step));
+        }
+        if code != 0 {
+            handed?;
         }
         let memory = code != 0 && self.out_of_memory(name).await;
         Ok(StepEnd::Exited {
@@ -248,6 +255,23 @@ impl DockerEngine {
             })
         )
     }
+}
+
+/// Writes what the container reads from its standard input, and ends that.
+async fn hand_over(
+    mut input: Pin<Box<dyn AsyncWrite + Send>>,
+    message: Option<SecretString>,
+) -> Result<(), EngineError> {
+    let Some(message) = message else {
+        return Ok(());
+    };
+    let written = async {
+        input.write_all(message.expose_secret().as_bytes()).await?;
+        input.shutdown().await
+    };
+    written.await.map_err(|error| {
+        EngineError::Infrastructure(format!("cannot hand the secrets over: {error}"))
+    })
 }
 
 fn not_started(step: &StepSpec, error: &DockerError) -> EngineError {
