@@ -42,13 +42,20 @@ pub enum EngineChoice {
     Scripted,
 }
 
+/// A server, and how a runner gets in.
+#[derive(Debug, Clone)]
+pub struct ServerAccess {
+    /// Its address.
+    pub url: Url,
+    /// What the runner proves itself with.
+    pub token: SecretString,
+}
+
 /// A runner's settings.
 #[derive(Debug, Clone)]
 pub struct RunnerConfig {
-    /// The server it works for.
-    pub server: Url,
-    /// What it proves itself with.
-    pub token: SecretString,
+    /// The server it works for; none for a run without one.
+    pub server: Option<ServerAccess>,
     /// Its labels.
     pub labels: Vec<Label>,
     /// The environments it may deploy to.
@@ -73,6 +80,15 @@ impl RunnerConfig {
     /// The settings of a runner that was told no more than this; the rest comes from the
     /// environment, as every tool of the field reads it.
     pub fn new(server: Url, token: SecretString, state_dir: PathBuf) -> Self {
+        let server = ServerAccess { url: server, token };
+        Self {
+            server: Some(server),
+            ..Self::local(state_dir)
+        }
+    }
+
+    /// The settings of a run without a server; the rest comes from the environment, as above.
+    pub fn local(state_dir: PathBuf) -> Self {
         let home = variable("HOME").map(PathBuf::from);
         let docker_config = variable("DOCKER_CONFIG")
             .map(PathBuf::from)
@@ -82,8 +98,7 @@ impl RunnerConfig {
             .filter_map(|name| Some((name.to_owned(), variable(name)?)))
             .collect();
         Self {
-            server,
-            token,
+            server: None,
             labels: Vec::new(),
             environments: Vec::new(),
             slots: SLOTS_DEFAULT,

@@ -13,6 +13,7 @@ mod cluster;
 mod follow;
 mod manifests;
 mod progress;
+mod rehearse;
 mod snapshot;
 mod stages;
 mod steps;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::logs::JobLog;
 use crate::report::{Finish, Reporter, Stale};
 use follow::{End, Followed, Rollout};
+pub use rehearse::{rehearse, why_unreachable};
 use steps::{Step, Steps};
 use verdict::{Rules, Taker};
 

@@ -11,8 +11,10 @@ use pipelines::wire::{Checkout, HeartbeatReply, LogAck, Report, Secrets};
 use crate::client::{CallError, JobClient};
 
 mod local;
+mod store;
 
 pub use local::{LocalDesk, Told};
+pub use store::LocalStore;
 
 /// Whoever gave a job. Clones speak for the same job.
 #[derive(Clone)]

@@ -39,10 +39,29 @@ pub struct Host {
     pub instance: Ulid,
     /// How leases are kept.
     pub timing: LeaseTiming,
+    /// How far the work of its jobs may reach.
+    pub reach: Reach,
     /// Cancelled when running work must end, because the runner does.
     pub halt: CancellationToken,
     /// Cancelled when even the last reports are given up.
     pub abandon: CancellationToken,
+}
+
+/// How far work may reach beyond this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Built images are pushed; otherwise they stay on the engine, and go by their ids.
+    pub push: bool,
+    /// Deploys write to the cluster; otherwise they are rehearsed there.
+    pub deploy: bool,
+}
+
+impl Reach {
+    /// All the way, as for a server.
+    pub const WHOLE: Reach = Reach {
+        push: true,
+        deploy: true,
+    };
 }
 
 impl Host {
@@ -267,7 +286,7 @@ async fn run_deploy(job: &Job<'_>, deploy: &AssignedDeploy) -> Finish {
             }
         }
     }
-    deploy::run(DeployJob {
+    let deploy_job = DeployJob {
         assignment: job.assignment,
         deploy,
         checkout: checkout.as_deref(),
@@ -275,8 +294,11 @@ async fn run_deploy(job: &Job<'_>, deploy: &AssignedDeploy) -> Finish {
         log: job.log,
         stop: job.stop.token().clone(),
         kubeconfig: job.host.config.kubeconfig.as_deref(),
-    })
-    .await
+    };
+    match job.host.reach.deploy {
+        true => deploy::run(deploy_job).await,
+        false => deploy::rehearse(deploy_job).await,
+    }
 }
 
 async fn connect(job: &Job<'_>) -> Result<Connected, Finish> {

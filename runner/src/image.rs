@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use pipelines::job::Outcome;
+use pipelines::names::ImageRepository;
 use pipelines::plan::{BuildWork, OUTPUT_DIGEST, OUTPUT_IMAGE};
 
-use crate::engine::EngineError;
-use crate::engine::docker::DockerEngine;
+use crate::config::RunnerConfig;
+use crate::engine::docker::{DockerEngine, words};
+use crate::engine::{EngineError, JobKey};
 use crate::execute::Job;
 use crate::image::build::Built;
 use crate::image::context::{Context, ContextError};
 use crate::image::push::Pusher;
+use crate::logs::JobLog;
 use crate::report::Finish;
 
 pub mod build;
@@ -32,7 +35,8 @@ pub(crate) async fn run(
 ) -> Finish {
     let tag = push::attempt_tag(&job.key());
     match build_step(job, engine, work, checkout, &tag).await {
-        Ok(()) => push_step(job, engine, work, &tag).await,
+        Ok(()) if job.host.reach.push => push_step(job, engine, work, &tag).await,
+        Ok(()) => keep_step(job, engine, work, &tag).await,
         Err(finish) => finish,
     }
 }
@@ -92,6 +96,44 @@ async fn push_step(job: &Job<'_>, engine: &DockerEngine, work: &BuildWork, tag: 
     };
     pusher.forget(tag).await;
     job.end(PUSH_STEP, finish, None).await
+}
+
+/// Without a push, the engine's id of the image stands for its digest: this engine knows it by that,
+/// and no other does.
+async fn keep_step(job: &Job<'_>, engine: &DockerEngine, work: &BuildWork, tag: &str) -> Finish {
+    let log = job.begin(PUSH_STEP, "keep");
+    let name = format!("{}:{tag}", work.image);
+    let finish = match engine.docker().inspect_image(&name).await {
+        Ok(image) => {
+            let mut finish = Finish::passed();
+            let id = image.id.unwrap_or_default();
+            log.note(&format!("built {}, which is not pushed: {id}", work.image))
+                .await;
+            let outputs = [OUTPUT_DIGEST, OUTPUT_IMAGE].map(|name| (name.to_owned(), id.clone()));
+            finish.outputs.extend(outputs);
+            finish
+        }
+        Err(error) => {
+            let text = format!("the built image is not on the engine: {}", words(&error));
+            Finish::infrastructure(text)
+        }
+    };
+    job.end(PUSH_STEP, finish, None).await
+}
+
+/// Takes an attempt's own name for an image back from the engine.
+pub async fn forget(config: &RunnerConfig, repository: &ImageRepository, key: &JobKey) {
+    let Ok(engine) = DockerEngine::connect(config).await else {
+        return;
+    };
+    let (log, records) = JobLog::local();
+    drop(records);
+    let pusher = Pusher {
+        engine: &engine,
+        repository,
+        log: &log.step(PUSH_STEP),
+    };
+    pusher.forget(&push::attempt_tag(key)).await;
 }
 
 /// The attempt's own tag first: the moving tags follow only what is safely there.

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod execute;
 pub mod image;
 pub mod lease;
+pub mod local;
 pub mod logs;
 pub mod report;
 pub mod spool;

@@ -18,7 +18,7 @@ use crate::client::{CallError, Client, retry};
 use crate::config::RunnerConfig;
 use crate::desk::Desk;
 use crate::engine::{self, Keep};
-use crate::execute::{Host, execute};
+use crate::execute::{Host, Reach, execute};
 use crate::lease::LeaseTiming;
 
 /// How long running work may go on once the runner is asked to end.
@@ -44,9 +44,11 @@ type Live = Arc<Mutex<HashSet<(JobId, Attempt)>>>;
 /// Works until `shutdown` is cancelled and the running jobs have ended, or until the server says
 /// that this runner is not wanted.
 pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let server = config.server.clone();
+    let server = server.context("a runner needs a server")?;
     let folder = config.state_dir.clone();
     let (_lock, instance) = tokio::task::spawn_blocking(move || occupy(&folder)).await??;
-    let client = Client::new(&config.server, config.token.clone(), instance)?;
+    let client = Client::new(&server.url, server.token, instance)?;
     sweep(&config, instance, &|_, _| false).await;
     let Some(registered) = register(&config, &client, &shutdown).await? else {
         return Ok(());
@@ -57,6 +59,7 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
         timing: LeaseTiming::of(&registered),
         halt: CancellationToken::new(),
         abandon: CancellationToken::new(),
+        reach: Reach::WHOLE,
         instance,
         config,
     });

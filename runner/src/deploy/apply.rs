@@ -40,7 +40,10 @@ pub(crate) struct Object {
     pub(crate) title: String,
     name: String,
     wanted: Value,
-    live: Option<DynamicObject>,
+    /// As it is in the cluster, if it is there.
+    pub(super) live: Option<DynamicObject>,
+    /// As it was after the dry run.
+    pub(super) rehearsed: Option<DynamicObject>,
     /// The generation it had after the dry run.
     expected: Option<i64>,
     api: Api<DynamicObject>,
@@ -95,7 +98,10 @@ pub(crate) async fn prepare(
         problems.is_empty() && objects.iter().all(|object| plan::is_marked(object, marks));
     for object in &mut objects {
         match write(object, DryRun::Yes, None).await {
-            Ok(answer) => object.expected = answer.metadata.generation,
+            Ok(answer) => {
+                object.expected = answer.metadata.generation;
+                object.rehearsed = Some(answer);
+            }
             Err(Fault::No(status)) => problems.extend(refusal::words(object, namespace, &status)),
             Err(Fault::Away(words)) => return Err(Refusal::Away(words)),
         }
@@ -277,6 +283,7 @@ async fn look(
         name,
         wanted,
         live,
+        rehearsed: None,
         expected: None,
         api,
     })

@@ -8,6 +8,8 @@ use pipelines::ids::JobId;
 use pipelines::wire::{HeartbeatReply, LogAck, Report, Secrets};
 use tokio::sync::{mpsc, watch};
 
+use super::LocalStore;
+
 /// What a job tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
@@ -23,16 +25,17 @@ pub struct LocalDesk {
     job: JobId,
     tree: Arc<Path>,
     secrets: Arc<Secrets>,
+    store: LocalStore,
     told: mpsc::UnboundedSender<(JobId, Told)>,
     stop: watch::Receiver<Option<String>>,
 }
 
 impl LocalDesk {
-    /// A desk for `job`, whose files are those of the folder `tree`, and which may have `secrets`. It is told to stop once `stop`
-    /// holds a reason.
+    /// A desk for `job`, whose files are those of the folder `tree`, and which may have `secrets`. It
+    /// is told to stop once `stop` holds a reason.
     pub fn new(
         job: JobId,
-        (tree, secrets): (PathBuf, Secrets),
+        (tree, secrets, store): (PathBuf, Secrets, LocalStore),
         told: mpsc::UnboundedSender<(JobId, Told)>,
         stop: watch::Receiver<Option<String>>,
     ) -> Self {
@@ -40,6 +43,7 @@ impl LocalDesk {
             job,
             tree: tree.into(),
             secrets: secrets.into(),
+            store,
             told,
             stop,
         }
@@ -51,6 +55,11 @@ impl LocalDesk {
 
     pub(super) fn tree(&self) -> &Path {
         &self.tree
+    }
+
+    /// Where its caches and artifacts are kept.
+    pub fn store(&self) -> &LocalStore {
+        &self.store
     }
 
     pub(super) fn secrets(&self) -> Secrets {
