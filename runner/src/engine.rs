@@ -4,9 +4,12 @@
 //!
 //! 1. [`Engine::prepare`] makes what the steps share: an empty workspace and a network of their own.
 //! 2. [`Engine::fill`] copies a folder of this machine into the workspace.
-//! 3. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes,
+//! 3. [`Engine::serve`], once per service and for all of them at the same time, starts what runs
+//!    beside the steps and waits until it is ready. It runs until it is removed with the job;
+//!    [`Engine::attend`] tells if it ends before. It may be dropped at any time.
+//! 4. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes,
 //!    waits for its end and removes it. The files of one step are there for the next; nothing else is.
-//! 4. [`Engine::remove`] removes all of it. It is called on every path, also when `prepare` failed,
+//! 5. [`Engine::remove`] removes all of it. It is called on every path, also when `prepare` failed,
 //!    and may be called again.
 //!
 //! **Cancellation.** Calls are not dropped halfway: `run` watches `stop`. Once it is cancelled the
@@ -20,9 +23,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use pipelines::ids::{Attempt, JobId};
-use pipelines::names::SecretName;
+use pipelines::names::{SecretName, ServiceName};
 use pipelines::wire::Assignment;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +108,31 @@ impl StepSecret {
     }
 }
 
+/// Something that runs beside the steps, under its name on their network.
+#[derive(Debug, Clone)]
+pub struct ServiceSpec {
+    /// Its name.
+    pub name: ServiceName,
+    /// The image; its own command is run.
+    pub image: String,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// A command that exits 0 inside it once it is ready. Without one it is ready when its image's
+    /// own health check says so, or, without that, when it runs.
+    pub ready: Option<String>,
+    /// It must be ready within this time.
+    pub limit: Duration,
+}
+
+/// How the start of a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceStart {
+    /// It is ready.
+    Ready,
+    /// `stop` was cancelled before.
+    Stopped,
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepEnd {
@@ -143,6 +172,25 @@ pub trait Engine: Send + Sync {
         folder: &Path,
         log: &StepLog,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Starts a service and waits until it is ready. If it is not in time, or ends, that is the
+    /// pipeline's fault; its last lines are in the log.
+    fn serve(
+        &self,
+        job: &JobKey,
+        service: &ServiceSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Result<ServiceStart, EngineError>> + Send;
+
+    /// Waits for the end of a service that was ready; writes to the log that it ended, and its last
+    /// lines, and answers the sentence.
+    fn attend(
+        &self,
+        job: &JobKey,
+        service: &ServiceSpec,
+        log: &StepLog,
+    ) -> impl Future<Output = Result<String, EngineError>> + Send;
 
     /// Runs one step.
     fn run(

@@ -14,6 +14,7 @@ use crate::report::Finish;
 use crate::stop::limit_words;
 
 pub(crate) mod secrets;
+mod services;
 
 use secrets::Vault;
 
@@ -29,9 +30,9 @@ async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &Step
     let log = job.begin(CHECKOUT_STEP, "checkout");
     let ready = async {
         let checkout = fetch(job, &log).await?;
-        let image = work
-            .steps
-            .first()
+        let mut steps = work.steps.iter();
+        let image = steps
+            .find(|step| step.skip.is_none())
             .map_or_else(String::new, |step| step.image.to_string());
         let filled = tokio::select! {
             filled = fill(engine, key, &image, (&checkout, &log)) => filled,
@@ -44,8 +45,11 @@ async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &Step
     if finish.outcome != Outcome::Passed {
         return finish;
     }
-    let steps = (CHECKOUT_STEP + 1..).zip(&work.steps);
-    run_steps(job, engine, key, steps).await
+    let place = CHECKOUT_STEP + 1;
+    // The start of services, if there are any, takes the place before the steps.
+    let first = place + u32::from(!work.services.is_empty());
+    let steps = run_steps(job, engine, key, (first..).zip(&work.steps));
+    services::beside((job, engine, key), (place, &work.services), steps).await
 }
 
 /// Runs the steps that are to run. The first failure is the job's, whatever comes after it.

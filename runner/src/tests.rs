@@ -15,6 +15,7 @@ use crate::work;
 pub(crate) mod forge;
 mod secrets;
 mod server;
+mod services;
 mod steps;
 
 use forge::Forge;

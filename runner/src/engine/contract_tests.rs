@@ -13,6 +13,7 @@ use crate::logs::JobLog;
 
 mod docker_only;
 mod secrets;
+mod services;
 
 /// An engine under test, and what images mean to it.
 struct Subject<E> {
@@ -114,6 +115,41 @@ impl<E: Engine> Subject<E> {
                 if stop_at.is_some_and(|line| line.as_bytes() == record.text) {
                     stop.cancel();
                 }
+                lines.push((record.voice, record.text.to_vec()));
+            }
+            lines
+        };
+        tokio::join!(run, read)
+    }
+
+    fn service(&self, ready: Option<&str>) -> ServiceSpec {
+        ServiceSpec {
+            name: "db".parse().unwrap(),
+            image: self.image.clone(),
+            env: BTreeMap::new(),
+            ready: ready.map(str::to_owned),
+            limit: Duration::from_secs(10),
+        }
+    }
+
+    /// Starts a service; answers how that ended, and what was logged.
+    async fn serve(
+        &self,
+        service: &ServiceSpec,
+        stop: &CancellationToken,
+    ) -> (Result<ServiceStart, EngineError>, Lines) {
+        let (log, mut local) = JobLog::local();
+        let step_log = log.step(1);
+        drop(log);
+        let run = async {
+            let start = self.engine.serve(&self.key, service, &step_log, stop).await;
+            drop(step_log);
+            start
+        };
+        let read = async {
+            let mut lines = Vec::new();
+            while let Some(bytes) = local.next().await {
+                let record = Record::read(bytes.strip_suffix(b"\n").unwrap());
                 lines.push((record.voice, record.text.to_vec()));
             }
             lines
@@ -250,6 +286,40 @@ async fn a_secret_is_a_file_and_a_variable_of_its_step_alone(subject: Subject<im
     assert_eq!(texts(&lines, Voice::Out), [""]);
 }
 
+async fn a_service_that_does_not_get_ready_is_the_pipelines_fault(subject: Subject<impl Engine>) {
+    let mut service = subject.service(Some("exit 1"));
+    service.limit = Duration::from_secs(1);
+    let (start, _) = subject.serve(&service, &CancellationToken::new()).await;
+    let Err(EngineError::Work(text)) = start else {
+        panic!("{start:?}");
+    };
+    assert!(
+        text.starts_with("service `db` ") && text.contains("ready"),
+        "{text}"
+    );
+}
+
+async fn a_stop_ends_the_wait_for_a_service(subject: Subject<impl Engine>) {
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (start, _) = subject.serve(&subject.service(Some("exit 1")), &stop).await;
+    assert_eq!(start, Ok(ServiceStart::Stopped));
+}
+
+async fn services_whose_images_cannot_be_had_blame_the_right_side(subject: Subject<impl Engine>) {
+    let stop = CancellationToken::new();
+    let mut service = subject.service(None);
+    service.image.clone_from(&subject.missing);
+    let (start, _) = subject.serve(&service, &stop).await;
+    assert!(matches!(start, Err(EngineError::Work(_))), "{start:?}");
+    service.image.clone_from(&subject.unreachable);
+    let (start, _) = subject.serve(&service, &stop).await;
+    assert!(
+        matches!(start, Err(EngineError::Infrastructure(_))),
+        "{start:?}"
+    );
+}
+
 /// Nothing is at work.
 const NONE: fn(JobId, Attempt) -> bool = |_, _| false;
 
@@ -294,6 +364,9 @@ contract! {
     a_stopped_step_ends_soon_and_keeps_its_output
     images_that_cannot_be_had_blame_the_right_side
     a_secret_is_a_file_and_a_variable_of_its_step_alone
+    a_service_that_does_not_get_ready_is_the_pipelines_fault
+    a_stop_ends_the_wait_for_a_service
+    services_whose_images_cannot_be_had_blame_the_right_side
     the_sweep_spares_running_jobs_and_other_runners
     preparing_and_removing_may_be_repeated
 }

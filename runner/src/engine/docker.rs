@@ -16,13 +16,16 @@ use ulid::Ulid;
 
 use crate::archive::{self, Rights};
 use crate::config::RunnerConfig;
-use crate::engine::{Engine, EngineError, JobKey, Keep, StepEnd, StepSpec};
+use crate::engine::{
+    Engine, EngineError, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec,
+};
 use crate::image::registry::Credentials;
 use crate::logs::StepLog;
 
 mod container;
 mod prologue;
 mod pull;
+mod service;
 mod sweep;
 mod watch;
 
@@ -143,6 +146,25 @@ impl Engine for DockerEngine {
         let uploaded = self.upload(&name, folder.to_owned()).await;
         self.remove_container(&name).await?;
         uploaded.map_err(failed("copy the checkout into the workspace"))
+    }
+
+    async fn serve(
+        &self,
+        job: &JobKey,
+        service: &ServiceSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<ServiceStart, EngineError> {
+        self.start_service(job, service, log, stop).await
+    }
+
+    async fn attend(
+        &self,
+        job: &JobKey,
+        service: &ServiceSpec,
+        log: &StepLog,
+    ) -> Result<String, EngineError> {
+        self.follow_service(job, service, log).await
     }
 
     async fn run(

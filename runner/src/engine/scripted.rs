@@ -2,7 +2,8 @@
 //!
 //! It understands `echo WORDS` (with `$NAME`, `>&2`, `> FILE`), `cat FILE`, `sleep SECONDS`, and
 //! `exit CODE`, one a line; any other line passes and does nothing. An image that begins with
-//! `missing` does not exist; one that begins with `broken` cannot be reached.
+//! `missing` does not exist; one that begins with `broken` cannot be reached. A service plays its
+//! `ready` command until that passes; one whose image begins with `ends` ends at once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +14,14 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::engine::{Engine, EngineError, JobKey, Keep, StepEnd, StepSpec, exit};
+use crate::engine::{
+    Engine, EngineError, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec, exit,
+};
 use crate::logs::StepLog;
+use crate::stop::limit_words;
+
+/// Between two looks at a service that is not ready.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module's text.
 pub struct ScriptedEngine {
@@ -34,6 +41,18 @@ impl ScriptedEngine {
 
 fn broken(error: &std::io::Error) -> EngineError {
     EngineError::Infrastructure(format!("cannot keep a workspace: {error}"))
+}
+
+fn check_image(image: &str) -> Result<(), EngineError> {
+    if image.starts_with("missing") {
+        let text = format!("image {image} does not exist");
+        return Err(EngineError::Work(text));
+    }
+    if image.starts_with("broken") {
+        let text = format!("cannot pull image {image}: connection refused");
+        return Err(EngineError::Infrastructure(text));
+    }
+    Ok(())
 }
 
 impl Engine for ScriptedEngine {
@@ -63,6 +82,55 @@ impl Engine for ScriptedEngine {
         Ok(())
     }
 
+    async fn serve(
+        &self,
+        job: &JobKey,
+        service: &ServiceSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<ServiceStart, EngineError> {
+        check_image(&service.image)?;
+        let name = &service.name;
+        if service.image.starts_with("ends") {
+            let text = format!("service `{name}` ended with exit code 1 before it was ready");
+            return Err(EngineError::Work(text));
+        }
+        let Some(command) = &service.ready else {
+            return Ok(ServiceStart::Ready);
+        };
+        let step = StepSpec {
+            step: 0,
+            image: service.image.clone(),
+            script: command.clone(),
+            env: service.env.clone(),
+            secrets: Vec::new(),
+        };
+        let ready = async {
+            loop {
+                match self.run(job, &step, log, stop).await? {
+                    StepEnd::Exited { code: 0, .. } => return Ok(ServiceStart::Ready),
+                    StepEnd::Exited { .. } => tokio::time::sleep(PAUSE).await,
+                    StepEnd::Stopped => return Ok(ServiceStart::Stopped),
+                }
+            }
+        };
+        let waited = tokio::time::timeout(service.limit, ready).await;
+        waited.unwrap_or_else(|_| {
+            let limit = limit_words(service.limit);
+            let text = format!("service `{name}` was not ready within its {limit}");
+            Err(EngineError::Work(text))
+        })
+    }
+
+    async fn attend(
+        &self,
+        _job: &JobKey,
+        _service: &ServiceSpec,
+        _log: &StepLog,
+    ) -> Result<String, EngineError> {
+        std::future::pending().await
+    }
+
     async fn run(
         &self,
         job: &JobKey,
@@ -70,14 +138,7 @@ impl Engine for ScriptedEngine {
         log: &StepLog,
         stop: &CancellationToken,
     ) -> Result<StepEnd, EngineError> {
-        if step.image.starts_with("missing") {
-            let text = format!("image {} does not exist", step.image);
-            return Err(EngineError::Work(text));
-        }
-        if step.image.starts_with("broken") {
-            let text = format!("cannot pull image {}: connection refused", step.image);
-            return Err(EngineError::Infrastructure(text));
-        }
+        check_image(&step.image)?;
         let workspace = self.workspace(job);
         for line in step.script.lines() {
             if stop.is_cancelled() {

@@ -1,11 +1,12 @@
 //! What a container of ours is made of, and how it is made, listed and removed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -13,13 +14,17 @@ use bollard::query_parameters::{
 use pipelines::limits::{LOG_BYTES_MAX, STEP_MEMORY_BYTES, STEP_PIDS};
 
 use super::{DockerEngine, WORKSPACE, failed, gone, labels, patiently};
-use crate::engine::{EngineError, JobKey, StepSpec};
+use crate::engine::{EngineError, JobKey, ServiceSpec, StepSpec};
 
 /// Longest script: the kernel gives one argument of a program 128 KB.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
 /// Tenths of a log's size that the engine's copy of it may take: an empty line is 18 bytes in a
 /// record of ours, and about 30 in the engine's.
 const ENGINE_LOG_TENTHS: u64 = 18;
+
+/// What the images of databases need when they start: they begin as root, take their data folder
+/// into their own hands and become another user. It is a part of what Docker gives by default.
+const SERVICE_CAPABILITIES: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
 
 /// A container, network or volume as the engine lists it.
 pub(super) struct Listed {
@@ -38,7 +43,12 @@ pub(super) fn check(step: &StepSpec) -> Result<(), EngineError> {
     if step.script.contains('\0') {
         return Err(EngineError::Work("the script contains a NUL byte".into()));
     }
-    for (name, value) in &step.env {
+    check_env(&step.env)
+}
+
+/// Refuses variables that cannot be handed to a process.
+pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(EngineError::Work(format!(
                 "the environment variable `{}` cannot be set: names have no `=`, nothing has a NUL byte",
@@ -53,20 +63,54 @@ pub(super) fn check(step: &StepSpec) -> Result<(), EngineError> {
 pub(super) fn step(job: &JobKey, step: &StepSpec) -> ContainerCreateBody {
     let mut labels = labels(job);
     labels.insert("seaworthy.dev/step".into(), step.step.to_string());
-    let env = step
-        .env
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"));
     ContainerCreateBody {
         image: Some(step.image.clone()),
         entrypoint: Some(vec!["/bin/sh".into(), "-e".into(), "-c".into()]),
         cmd: Some(vec![step.script.clone()]),
-        env: Some(env.collect()),
+        env: Some(variables(&step.env)),
         labels: Some(labels),
         working_dir: Some(WORKSPACE.into()),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(host(job)),
+        ..Default::default()
+    }
+}
+
+fn variables(env: &BTreeMap<String, String>) -> Vec<String> {
+    let env = env.iter();
+    env.map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+/// What a service's container is called.
+pub(super) fn service_name(job: &JobKey, service: &ServiceSpec) -> String {
+    format!("{}-service-{}", job.resource(), service.name)
+}
+
+/// The container of a service: its image's own command, reached under the service's name. The
+/// workspace is the steps' alone.
+pub(super) fn service(job: &JobKey, service: &ServiceSpec) -> ContainerCreateBody {
+    let mut labels = labels(job);
+    labels.insert("seaworthy.dev/service".into(), service.name.to_string());
+    let endpoint = EndpointSettings {
+        aliases: Some(vec![service.name.to_string()]),
+        ..Default::default()
+    };
+    let host = HostConfig {
+        mounts: None,
+        cap_add: Some(SERVICE_CAPABILITIES.map(str::to_owned).into()),
+        // The image's own process 1: some are made to be that, and none is asked to end in order.
+        init: None,
+        ..host(job)
+    };
+    ContainerCreateBody {
+        image: Some(service.image.clone()),
+        env: Some(variables(&service.env)),
+        labels: Some(labels),
+        host_config: Some(host),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(job.resource(), endpoint)])),
+        }),
         ..Default::default()
     }
 }

@@ -219,7 +219,7 @@ impl DockerEngine {
         }
     }
 
-    async fn wait(&self, name: &str) -> Result<i64, DockerError> {
+    pub(super) async fn wait(&self, name: &str) -> Result<i64, DockerError> {
         let options = WaitContainerOptionsBuilder::default()
             .condition("not-running")
             .build();
@@ -232,7 +232,7 @@ impl DockerEngine {
         }
     }
 
-    async fn out_of_memory(&self, name: &str) -> bool {
+    pub(super) async fn out_of_memory(&self, name: &str) -> bool {
         let found = patiently(|| self.docker.inspect_container(name, None)).await;
         let state = found.ok().and_then(|container| container.state);
         state.and_then(|state| state.oom_killed).unwrap_or(false)
