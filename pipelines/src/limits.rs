@@ -97,6 +97,12 @@ pub const CACHES_MAX: usize = 16;
 pub const CACHE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Largest cache, unpacked, in bytes: what a small archive may become.
 pub const CACHE_UNPACKED_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
+/// How many times its packed size a cache may become...
+pub const CACHE_RATIO_MAX: u64 = 1000;
+/// ... once it is larger than this, in bytes: a small file of zeros is no bomb.
+pub const CACHE_RATIO_FREE_BYTES: u64 = 256 * 1024 * 1024;
+/// Longest path in an archive, in bytes: Linux knows no longer one.
+pub const ARCHIVE_PATH_BYTES_MAX: u64 = 4096;
 /// Most files and folders of an archive.
 pub const ARCHIVE_ENTRIES_MAX: u64 = 1_000_000;
 /// Most artifacts of a job.
@@ -109,6 +115,14 @@ pub const JUNIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const TEST_CASES_MAX: usize = 5000;
 /// Most bytes kept of what a test says about its failure.
 pub const TEST_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// Most bytes kept of the name of a test, and of its suite's.
+pub const TEST_NAME_BYTES_MAX: usize = 512;
+/// Most bytes of the tests of one job, so that their report can be sent: messages go first.
+pub const TEST_REPORT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Deepest nesting of a JUnit report.
+pub const JUNIT_DEPTH_MAX: usize = 64;
+/// Most attributes of an element of a JUnit report.
+pub const JUNIT_ATTRIBUTES_MAX: usize = 64;
 /// Most outputs of a job.
 pub const OUTPUTS_MAX: usize = 32;
 /// Most secrets of a job or step.
