@@ -335,7 +335,7 @@ impl Conductor {
             };
             for attempt in 1..=job.attempt {
                 let key = assign::key(self, planned, (job_id(place), Attempt(attempt)));
-                image::forget(&self.host.config, &build.image, &key).await;
+                image::forget(&self.host.config, build, &key).await;
             }
         }
     }

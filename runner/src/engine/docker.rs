@@ -49,6 +49,7 @@ const LABEL_ATTEMPT: &str = "seaworthy.dev/attempt";
 #[derive(Clone)]
 pub struct DockerEngine {
     docker: Docker,
+    host: String,
     version: String,
     credentials: Credentials,
 }
@@ -67,6 +68,7 @@ impl DockerEngine {
         let version = docker.version().await.map_err(absent)?;
         Ok(Self {
             docker,
+            host: host.to_owned(),
             version: version.version.unwrap_or_else(|| "unknown".into()),
             credentials: Credentials::new(config),
         })
@@ -80,6 +82,11 @@ impl DockerEngine {
     /// The client, for builds.
     pub fn docker(&self) -> Docker {
         self.docker.clone().with_timeout(LONG_CALL)
+    }
+
+    /// Where the engine is, as a URL.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The registry credentials of this runner.

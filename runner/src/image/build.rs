@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::archive;
-use crate::engine::EngineError;
 use crate::engine::docker::{DockerEngine, words};
+use crate::engine::{EngineError, StepSecret};
 use crate::image::context::Context;
 use crate::image::progress::Progress;
+use crate::image::session::Session;
 use crate::logs::StepLog;
 
 /// What BuildKit says when a `RUN` ended badly, before the exit code.
@@ -36,15 +37,36 @@ pub enum Built {
     Stopped,
 }
 
-/// Builds `work` from `context` and names the result `tag`.
+/// What is to be built.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The pipeline's words.
+    pub work: &'a BuildWork,
+    /// For which platform; none: the engine's own.
+    pub platform: Option<&'a str>,
+    /// What the Dockerfile may mount.
+    pub secrets: &'a [StepSecret],
+    /// What the image is called on the engine: `repository:tag`.
+    pub name: &'a str,
+}
+
+/// Builds what is ordered from `context`.
 pub async fn build(
     engine: &DockerEngine,
-    work: &BuildWork,
+    order: Order<'_>,
     context: Context,
-    tag: &str,
     (log, stop): (&StepLog, &CancellationToken),
 ) -> Result<Built, EngineError> {
-    let session = Ulid::generate().to_string();
+    let Order { work, name, .. } = order;
+    let credentials = engine.credentials().all_for(log).await;
+    let (mut docker, mut session) = (engine.docker(), Ulid::generate().to_string());
+    let mut _own_session = None;
+    if !order.secrets.is_empty() {
+        let own = Session::open(engine.host(), order.secrets, credentials.clone()).await?;
+        docker = Session::step_aside(docker);
+        session = own.name().to_owned();
+        _own_session = Some(own);
+    }
     let args: HashMap<String, String> = {
         let args = work.args.iter();
         args.map(|(name, value)| (name.clone(), value.to_string()))
@@ -57,12 +79,13 @@ pub async fn build(
         .buildargs(&args)
         .rm(true)
         .forcerm(true)
-        .t(tag);
+        .t(name);
     if let Some(target) = &work.target {
         options = options.target(&target.to_string());
     }
-    let docker = engine.docker();
-    let credentials = engine.credentials().all_for(log).await;
+    if let Some(platform) = order.platform {
+        options = options.platform(platform);
+    }
     let tar = archive::stream(move |builder| context.write(builder));
     let body = bollard::body_try_stream(tar);
     let mut messages = docker.build_image(options.build(), Some(credentials), Some(body));
@@ -80,8 +103,31 @@ pub async fn build(
                     progress.take(status).await;
                 }
             }
-            Some(Err(error)) => return judge(&error, progress.failed()),
+            Some(Err(error)) => {
+                let built = judge(&error, progress.failed());
+                return match order.platform {
+                    Some(platform) if progress.is_foreign() => {
+                        built.map(|built| foreign(built, platform))
+                    }
+                    Some(_) | None => built,
+                };
+            }
         }
+    }
+}
+
+/// What to say of a build whose programs this machine cannot run.
+fn foreign(built: Built, platform: &str) -> Built {
+    match built {
+        Built::Failed { reason, .. } => Built::Failed {
+            reason: format!(
+                "{reason}: this runner's engine cannot run programs for {platform}. Install an \
+                 emulator on it (binfmt with QEMU), build on a runner of that platform, or let \
+                 the Dockerfile cross-compile without RUN in the final stage"
+            ),
+            exit_code: None,
+        },
+        Built::Tagged | Built::Stopped => built,
     }
 }
 

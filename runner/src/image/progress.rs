@@ -13,12 +13,17 @@ use pipelines::log::Voice;
 
 use crate::logs::{StepLog, StreamLog};
 
+/// What the kernel says of a program for another kind of machine.
+const FOREIGN: &[u8] = b"exec format error";
+
 /// The steps of one build, as far as they are known.
 pub struct Progress {
     log: StepLog,
     steps: HashMap<String, Step>,
     /// The instruction that failed, if one did.
     failed: Option<String>,
+    /// Whether a program was not one of this machine.
+    foreign: bool,
 }
 
 struct Step {
@@ -36,6 +41,7 @@ impl Progress {
             log,
             steps: HashMap::new(),
             failed: None,
+            foreign: false,
         }
     }
 
@@ -44,12 +50,18 @@ impl Progress {
         self.failed.as_deref()
     }
 
+    /// Whether a program was for another kind of machine.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
     /// Takes one message of the builder.
     pub async fn take(&mut self, message: StatusResponse) {
         for vertex in &message.vertexes {
             self.begin(vertex).await;
         }
         for line in message.logs {
+            self.foreign |= contains(&line.msg, FOREIGN);
             if let Some(step) = self.steps.get_mut(&line.vertex) {
                 let stream = if line.stream == 2 {
                     &mut step.err
@@ -105,10 +117,15 @@ impl Progress {
             format!("DONE {:.1}s", seconds(vertex))
         } else {
             self.failed.get_or_insert_with(|| vertex.name.clone());
+            self.foreign |= contains(vertex.error.as_bytes(), FOREIGN);
             format!("ERROR: {}", vertex.error)
         };
         self.log.note(&format!("#{number} {words}")).await;
     }
+}
+
+fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|part| part == words)
 }
 
 fn seconds(vertex: &Vertex) -> f64 {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bollard::errors::Error as DockerError;
+use bollard::models::OciDescriptor;
 use bollard::query_parameters::{
     PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
@@ -16,6 +17,7 @@ use pipelines::names::{Digest, ImageRepository, PinnedImage};
 
 use crate::engine::docker::{DockerEngine, words};
 use crate::engine::{EngineError, JobKey};
+use crate::image::index::{Index, Registry};
 use crate::image::registry;
 use crate::logs::StepLog;
 
@@ -23,6 +25,11 @@ use crate::logs::StepLog;
 /// the same image repository.
 pub fn attempt_tag(job: &JobKey) -> String {
     format!("run-{}-{}-{}-{}", job.run, job.name, job.job, job.attempt)
+}
+
+/// The tag of one platform's image, where an attempt builds several.
+pub fn platform_tag(tag: &str, platform: &str) -> String {
+    format!("{tag}-{}", platform.replace('/', "-"))
 }
 
 /// Who pushes moving tags to which repository. On the engine `REPOSITORY:latest` is one name for
@@ -87,6 +94,75 @@ impl Pusher<'_> {
             .note(&format!("tagged {}:{to} as {digest}", self.repository))
             .await;
         Ok(())
+    }
+
+    /// Gives the registry an index of images it has, by platform, under a tag and then under those
+    /// that move.
+    pub async fn push_index(
+        &self,
+        images: &[(String, PinnedImage)],
+        tag: &str,
+        moving: &[String],
+    ) -> Result<PinnedImage, EngineError> {
+        let host = registry::host(self.repository.as_str());
+        let failed = |error: anyhow::Error| {
+            let text = format!("cannot push an index to {host}: {error:#}");
+            EngineError::Infrastructure(text)
+        };
+        let mut found = Vec::new();
+        for (platform, image) in images {
+            found.push((platform.clone(), self.describe(image).await?));
+        }
+        let index = Index::of(&found).map_err(failed)?;
+        let credentials = self.engine.credentials().find_for(host, self.log).await;
+        let plain = self.is_plain(host).await;
+        let registry = Registry::new(self.repository.as_str(), plain, credentials);
+        let registry = registry.map_err(failed)?;
+        registry.put(tag, &index).await.map_err(failed)?;
+        let image = PinnedImage {
+            repository: self.repository.clone(),
+            digest: index.digest.clone(),
+        };
+        self.verify(&image).await?;
+        self.log
+            .note(&format!("pushed {image} for {} platforms", images.len()))
+            .await;
+        for to in moving {
+            registry.put(to, &index).await.map_err(failed)?;
+            let note = format!("tagged {}:{to} as {}", self.repository, image.digest);
+            self.log.note(&note).await;
+        }
+        Ok(image)
+    }
+
+    /// What the registry says it has for an image.
+    async fn describe(&self, image: &PinnedImage) -> Result<OciDescriptor, EngineError> {
+        let host = registry::host(self.repository.as_str());
+        let credentials = self.engine.credentials().find_for(host, self.log).await;
+        let docker = self.engine.docker();
+        let name = image.to_string();
+        match docker.inspect_registry_image(&name, credentials).await {
+            Ok(found) => Ok(found.descriptor),
+            Err(error) => Err(EngineError::Infrastructure(format!(
+                "the registry {host} does not show {image}, which an index needs: {}",
+                words(&error)
+            ))),
+        }
+    }
+
+    /// Whether the engine speaks HTTP without TLS to a registry: then so does this runner.
+    async fn is_plain(&self, host: &str) -> bool {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let address = name.parse::<std::net::IpAddr>();
+        if name == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
+            return true;
+        }
+        let info = self.engine.docker().info().await.ok();
+        let known = info
+            .and_then(|info| info.registry_config)
+            .and_then(|config| config.index_configs)
+            .and_then(|configs| configs.get(host).cloned());
+        known.is_some_and(|known| known.secure == Some(false))
     }
 
     /// Removes the engine's own name for an image. Its layers stay in the builder's cache.

@@ -15,9 +15,9 @@ use crate::config::RunnerConfig;
 use crate::logs::StepLog;
 
 /// The registry of images whose names carry no host.
-const HUB: &str = "docker.io";
+pub(super) const HUB: &str = "docker.io";
 /// What Docker calls that registry in its files, and in what it is told.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// How long a credential helper may take.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 

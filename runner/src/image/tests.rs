@@ -12,10 +12,13 @@ use crate::engine::contract_tests::{connect_docker, key, registry};
 use crate::engine::{Engine, StepEnd, StepSecret, StepSpec};
 use crate::logs::JobLog;
 
+mod whole;
+
 struct World {
     engine: DockerEngine,
     checkout: tempfile::TempDir,
     work: BuildWork,
+    secrets: Vec<StepSecret>,
     tag: String,
 }
 
@@ -42,6 +45,7 @@ async fn world(dockerfile: &str) -> Option<World> {
         engine,
         checkout,
         work,
+        secrets: Vec::new(),
         tag: push::attempt_tag(&key()),
     })
 }
@@ -49,14 +53,29 @@ async fn world(dockerfile: &str) -> Option<World> {
 impl World {
     /// Builds; answers how it ended, and the log.
     async fn build(&self) -> (Result<Built, EngineError>, Vec<(Voice, String)>) {
+        let platform = self.work.platforms.first().map(String::as_str);
+        self.build_for(platform, &self.tag).await
+    }
+
+    async fn build_for(
+        &self,
+        platform: Option<&str>,
+        tag: &str,
+    ) -> (Result<Built, EngineError>, Vec<(Voice, String)>) {
         let context = Context::find(Path::new(self.checkout.path()), ".", "Dockerfile").unwrap();
         let (log, mut local) = JobLog::local();
         let step = log.step(1);
         drop(log);
-        let name = format!("{}:{}", self.work.image, self.tag);
+        let name = format!("{}:{tag}", self.work.image);
         let run = async {
             let stop = CancellationToken::new();
-            let built = build(&self.engine, &self.work, context, &name, (&step, &stop)).await;
+            let order = Order {
+                work: &self.work,
+                platform,
+                secrets: &self.secrets,
+                name: &name,
+            };
+            let built = build(&self.engine, order, context, (&step, &stop)).await;
             drop(step);
             built
         };
@@ -122,13 +141,16 @@ async fn what_is_pushed_is_known_by_the_registrys_own_digest() {
     }
 }
 
+const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
 /// What the registry itself says, asked without the engine.
 async fn registry_digest(path: &str, tag: &str) -> String {
     // A second installation is refused, and harmless: another test was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
     let url = format!("http://{}/v2/{path}/manifests/{tag}", registry());
-    let request = reqwest::Client::new().head(url).header("accept", accept);
+    let request = reqwest::Client::new().head(url).header("accept", ACCEPT);
     let answer = request.send().await.unwrap().error_for_status().unwrap();
     answer.headers()["docker-content-digest"]
         .to_str()
