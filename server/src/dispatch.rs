@@ -24,6 +24,7 @@ use crate::store::queue::{self, Part, Queued};
 use crate::store::{Tx, attempts, jobs, runners};
 
 mod assign;
+mod late;
 
 #[cfg(test)]
 mod tests;

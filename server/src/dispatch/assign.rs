@@ -9,6 +9,7 @@ use pipelines::plan::{DeployWork, OUTPUT_DIGEST, ReleaseSource, Work};
 use pipelines::timestamp::Timestamp;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, LeaseProof, RunFacts};
 
+use super::late;
 use crate::app::App;
 use crate::store::assignments::{self, Facts};
 use crate::store::deploys::{self, NewDeploy};
@@ -27,7 +28,12 @@ pub(super) async fn prepare(
     let made = made.ok_or(sqlx::Error::RowNotFound)?;
     let work = match made.work {
         Work::Deploy(work) => work,
-        Work::Steps(_) | Work::Build(_) => return Ok(None),
+        work @ (Work::Steps(_) | Work::Build(_)) => {
+            let number = assignments::find_facts(&mut **tx, queued.run).await?;
+            let number = number.ok_or(sqlx::Error::RowNotFound)?.run.number;
+            let filled = late::fill(tx, (queued.run, number), &work).await?;
+            return Ok(filled.err());
+        }
     };
     if deploys::find_by_job(tx, made.id).await?.is_some() {
         return Ok(None);
@@ -129,7 +135,13 @@ pub(super) async fn build(
     let made = jobs::find_made(tx, holding.run, &holding.name).await?;
     let made = made.ok_or(sqlx::Error::RowNotFound)?;
     let path = format!("/repos/{}/runs/{}", facts.repository, facts.number);
-    let work = match made.work {
+    let number = facts.number;
+    let work = match late::fill(tx, (holding.run, number), &made.work).await? {
+        Ok(work) => work,
+        // `prepare` has seen to it that it can be filled, and what it takes from never changes.
+        Err(words) => return Err(sqlx::Error::Decode(words.into())),
+    };
+    let work = match work {
         Work::Steps(steps) => AssignedWork::Steps(steps),
         Work::Build(build) => AssignedWork::Build(build),
         Work::Deploy(work) => AssignedWork::Deploy(Box::new(deploy(tx, job, work).await?)),

@@ -16,6 +16,8 @@ use crate::progress::tests::{Runner, World, build, deploy, deploy_only, promote,
 use crate::store::access;
 use crate::sweep;
 
+mod late;
+
 fn deploy_of(assigned: &Assignment) -> &AssignedDeploy {
     match &assigned.work {
         AssignedWork::Deploy(deploy) => deploy,
