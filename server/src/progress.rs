@@ -192,10 +192,14 @@ pub(crate) async fn apply_in(
     }
     record(tx, (run, now), &event, &stored).await?;
     let mut topics = vec![Topic::Run(run), Topic::Repo(head.repo)];
-    for (stored, job) in &moves {
-        topics.extend(change::write(tx, (run, now), stored, job).await?);
+    for &(stored, job) in &moves {
+        topics.extend(change::write(tx, (run, now), (stored, job), &event).await?);
     }
     keep_reason(tx, run, &event, &moves).await?;
+    if state.is_final() && state != head.state {
+        // A run of the same concurrency group may wait for this one's end.
+        topics.push(Topic::Queue);
+    }
     if state != head.state || is_begin {
         write_state(tx, (run, now), &head, state).await?;
     }
@@ -278,9 +282,7 @@ async fn keep_reason(
         RunEvent::Begin
         | RunEvent::Job(..)
         | RunEvent::Stop { .. }
-        | RunEvent::Supersede { .. } => {
-            moves.iter().find_map(|(_, job)| cause(job))
-        }
+        | RunEvent::Supersede { .. } => moves.iter().find_map(|(_, job)| cause(job)),
     };
     match reason {
         Some(reason) => store::progress::set_first_reason(tx, run, &reason).await,

@@ -1,8 +1,9 @@
 //! What must be written because one job moved.
 
 use pipelines::ids::RunId;
-use pipelines::job::{Job, Lease, State, Status};
+use pipelines::job::{Job, JobEvent, Lease, Outcome, State, Status};
 use pipelines::plan::JobKind;
+use pipelines::run::RunEvent;
 use pipelines::timestamp::Timestamp;
 
 use crate::live::Topic;
@@ -14,8 +15,8 @@ use crate::store::{self, Tx, deploys};
 pub(super) async fn write(
     tx: &mut Tx,
     (run, now): (RunId, Timestamp),
-    before: &StoredJob,
-    after: &Job,
+    (before, after): (&StoredJob, &Job),
+    event: &RunEvent,
 ) -> sqlx::Result<Vec<Topic>> {
     let (id, state) = (before.id, after.status.state());
     let mut topics = vec![Topic::Job(id)];
@@ -23,7 +24,7 @@ pub(super) async fn write(
     let ended = ended_lease(&before.job.status, &after.status);
     if let Some(lease) = ended {
         let ended = Ended {
-            state: attempt_state(state),
+            state: attempt_state(state, event),
             reason: after.reason.as_deref(),
             at: now,
         };
@@ -86,11 +87,25 @@ fn ended_lease(before: &Status, after: &Status) -> Option<Lease> {
     }
 }
 
-/// How an attempt ended, whose job is now in this state. Only a failure of ours gives a job back to
-/// the queue.
-fn attempt_state(job: State) -> State {
+/// How an attempt ended, whose job is now in this state. One that gets another attempt has ended as
+/// its runner said; one whose runner was lost has ended by a failure of ours.
+fn attempt_state(job: State, event: &RunEvent) -> State {
     match job {
-        State::Waiting | State::Queued | State::Running => State::InfrastructureError,
+        State::Waiting | State::Queued | State::Running => match event {
+            RunEvent::Job(_, JobEvent::Finish { outcome, .. }) => match outcome {
+                Outcome::Failed => State::Failed,
+                Outcome::TimedOut => State::TimedOut,
+                Outcome::Passed
+                | Outcome::Cancelled
+                | Outcome::Skipped
+                | Outcome::InfrastructureError
+                | Outcome::Superseded => State::InfrastructureError,
+            },
+            RunEvent::Job(..)
+            | RunEvent::Begin
+            | RunEvent::Stop { .. }
+            | RunEvent::Supersede { .. } => State::InfrastructureError,
+        },
         State::Passed
         | State::Failed
         | State::Cancelled

@@ -153,6 +153,31 @@ pub(crate) async fn start_step(
     Ok(())
 }
 
+/// Stores that a step does not run, and why. A repeat, or one that comes after its start, changes
+/// nothing.
+pub(crate) async fn skip_step(
+    tx: &mut Tx,
+    key: StepKey,
+    (name, reason): (&str, &str),
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into steps
+             (job_id, attempt, position, name, state, reason, started_at, finished_at)
+         values (?1, ?2, ?3, ?4, 'skipped', ?5, ?6, ?6)
+         on conflict (job_id, attempt, position) do nothing",
+    )
+    .bind(key.job.0)
+    .bind(i64::from(key.attempt.0))
+    .bind(i64::from(key.position))
+    .bind(name)
+    .bind(reason)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores how a step ended. A repeat changes nothing.
 pub(crate) async fn finish_step(
     tx: &mut Tx,

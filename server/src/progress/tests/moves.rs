@@ -1,6 +1,7 @@
 //! What a move writes.
 
 use pipelines::job::{JobEvent, Outcome, Refused, State};
+use pipelines::plan::RetryOn;
 use pipelines::run::RunEvent;
 use pipelines::wire::Report;
 
@@ -140,5 +141,37 @@ async fn a_verified_deploy_becomes_what_its_environment_runs() {
     let state: String = world.ask("select state from deploys").await;
     assert_eq!(state, "passed");
     assert_eq!(world.states(run).await.0, "passed");
+    world.check_replay(run).await;
+}
+
+#[tokio::test]
+async fn a_wanted_retry_is_an_attempt_of_its_own_that_says_how_the_first_ended() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &[]).await;
+    let mut job = steps("unit", &[]);
+    job.retry.attempts = 1;
+    job.retry.on = vec![RetryOn::Exit(75)];
+    let run = world.run(vec![job]).await;
+    for code in [75, 75] {
+        let assigned = world.claim(&runner).await.unwrap();
+        let report = Report::Finished {
+            outcome: Outcome::Failed,
+            reason: Some(format!("exit code {code}")),
+            exit_code: Some(code),
+            outputs: Default::default(),
+        };
+        world
+            .report(&runner, (assigned.job, assigned.lease), report)
+            .await;
+    }
+    assert_eq!(world.states(run).await.0, "failed");
+    let attempts: String = world
+        .ask("select group_concat(attempt || ' ' || state || ': ' || reason, '; ') from attempts")
+        .await;
+    assert_eq!(attempts, "1 failed: exit code 75; 2 failed: exit code 75");
+    let told: i64 = world
+        .ask("select count(*) from events where kind = 'job.state' and detail like '%75%queued%'")
+        .await;
+    assert_eq!(told, 1);
     world.check_replay(run).await;
 }

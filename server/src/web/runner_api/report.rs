@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use pipelines::ids::JobId;
 use pipelines::job::{JobEvent, Lease, Outcome};
 use pipelines::limits::{OUTPUT_BYTES_MAX, STEPS_MAX};
+use pipelines::timestamp::Timestamp;
 use pipelines::wire::{Report, ReportCall};
 
 use super::{Body, Caller, held, lease_of, refusal, taken_away};
@@ -79,7 +80,8 @@ async fn note(app: &App, (job, lease): (JobId, Lease), report: Report) -> Result
     let mut tx = app.store.begin().await?;
     let holding = held(&mut *tx, job, lease).await?;
     let mut topics = vec![Topic::Job(job), Topic::Run(holding.run)];
-    topics.extend(write(&mut tx, (job, lease), report).await?);
+    let now = app.clock.now();
+    topics.extend(write(&mut tx, (job, lease), report, now).await?);
     tx.commit().await?;
     for topic in topics {
         app.live.publish(topic);
@@ -91,6 +93,7 @@ async fn write(
     tx: &mut Tx,
     (job, lease): (JobId, Lease),
     report: Report,
+    now: Timestamp,
 ) -> Result<Option<Topic>, Failure> {
     let key = |position| StepKey {
         job,
@@ -111,8 +114,12 @@ async fn write(
             check_step(step)?;
             attempts::finish_step(tx, key(step), (outcome, exit_code), at).await?;
         }
-        // Stored once their tables have writers.
-        Report::StepSkipped { .. } | Report::Tests(_) => {}
+        Report::StepSkipped { step, name, reason } => {
+            check_step(step)?;
+            attempts::skip_step(tx, key(step), (&name, &reason), now).await?;
+        }
+        // Stored once their table has a writer.
+        Report::Tests(_) => {}
         Report::Bundle(bundle) => releases::keep_bundle(tx, job, &bundle).await?,
         Report::Deploy(progress) => {
             let deploy = deploys::set_progress(tx, job, &progress).await?;
