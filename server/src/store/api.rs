@@ -21,6 +21,7 @@ pub(crate) struct RunRow {
     pub(crate) title: String,
     pub(crate) author: String,
     pub(crate) reason: Option<String>,
+    pub(crate) inputs: String,
     pub(crate) created_at: i64,
     pub(crate) started_at: Option<i64>,
     pub(crate) finished_at: Option<i64>,
@@ -46,7 +47,7 @@ pub(crate) async fn runs(
 ) -> sqlx::Result<Vec<RunRow>> {
     sqlx::query_as(
         "select id, number, pipeline, state, event, branch, tag, pull_request, commit_sha, title,
-                author, reason, created_at, started_at, finished_at
+                author, reason, inputs, created_at, started_at, finished_at
          from runs
          where repo_id = ?1 and (?2 is null or branch = ?2) and (?3 is null or state = ?3)
            and (?4 is null or number = ?4) and (?5 is null or number < ?5)
@@ -68,6 +69,8 @@ pub(crate) struct JobRow {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) kind: String,
+    pub(crate) group_name: String,
+    pub(crate) matrix: String,
     pub(crate) state: String,
     pub(crate) attempt: i64,
     pub(crate) needs: String,
@@ -80,7 +83,8 @@ pub(crate) struct JobRow {
 /// The jobs of a run, in the plan's order. A plan bounds their number.
 pub(crate) async fn jobs(reader: &Reader, run: RunId) -> sqlx::Result<Vec<JobRow>> {
     sqlx::query_as(
-        "select id, name, kind, state, attempt, needs, reason, started_at, finished_at, outputs
+        "select id, name, kind, group_name, matrix, state, attempt, needs, reason, started_at,
+                finished_at, outputs
          from jobs where run_id = ? order by position",
     )
     .bind(run.0)
@@ -95,6 +99,7 @@ pub(crate) struct StepRow {
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) exit_code: Option<i64>,
+    pub(crate) reason: Option<String>,
     pub(crate) started_at: i64,
     pub(crate) finished_at: Option<i64>,
 }
@@ -102,8 +107,8 @@ pub(crate) struct StepRow {
 /// The steps of the last attempt of every job of a run. A plan bounds their number.
 pub(crate) async fn steps(reader: &Reader, run: RunId) -> sqlx::Result<Vec<StepRow>> {
     sqlx::query_as(
-        "select steps.job_id, steps.name, steps.state, steps.exit_code, steps.started_at,
-                steps.finished_at
+        "select steps.job_id, steps.name, steps.state, steps.exit_code, steps.reason,
+                steps.started_at, steps.finished_at
          from jobs join steps on steps.job_id = jobs.id and steps.attempt = jobs.attempt
          where jobs.run_id = ? order by jobs.position, steps.position",
     )

@@ -24,6 +24,8 @@ pub(super) struct Run {
     title: String,
     author: String,
     reason: Option<String>,
+    /// What a person gave along, by input.
+    inputs: BTreeMap<String, String>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
@@ -46,6 +48,8 @@ impl Run {
             title: row.title,
             author: row.author,
             reason: row.reason,
+            // Written by `intake`; a row that cannot be read has none to tell.
+            inputs: serde_json::from_str(&row.inputs).unwrap_or_default(),
             created_at: Timestamp(row.created_at),
             started_at: row.started_at.map(Timestamp),
             finished_at: row.finished_at.map(Timestamp),
@@ -58,6 +62,10 @@ impl Run {
 #[derive(Debug, Serialize)]
 pub(super) struct Job {
     name: String,
+    /// The job of the file; cells of a matrix share it.
+    group: String,
+    /// Its cell of the matrix, by axis.
+    matrix: BTreeMap<String, String>,
     kind: String,
     state: String,
     attempt: i64,
@@ -75,6 +83,8 @@ struct Step {
     name: String,
     state: String,
     exit_code: Option<i64>,
+    /// Why it was skipped.
+    reason: Option<String>,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
 }
@@ -91,6 +101,7 @@ pub(super) fn jobs(
             name: step.name,
             state: step.state,
             exit_code: step.exit_code,
+            reason: step.reason,
             started_at: Timestamp(step.started_at),
             finished_at: step.finished_at.map(Timestamp),
         });
@@ -99,6 +110,8 @@ pub(super) fn jobs(
         Ok(Job {
             reason: waiting.get(&JobId(row.id)).cloned().or(row.reason),
             name: row.name,
+            group: row.group_name,
+            matrix: serde_json::from_str(&row.matrix)?,
             kind: row.kind,
             state: row.state,
             attempt: row.attempt,

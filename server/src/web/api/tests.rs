@@ -60,8 +60,8 @@ async fn a_run_is_told_with_its_jobs_and_why_they_wait() {
         .keys()
         .map(String::as_str)
         .collect();
-    let wanted = "author branch commit created_at event finished_at jobs number pipeline \
-                  pull_request reason started_at state tag title";
+    let wanted = "author branch commit created_at event finished_at inputs jobs number \
+                  pipeline pull_request reason started_at state tag title";
     let mut sorted = fields.clone();
     sorted.sort_unstable();
     assert_eq!(sorted.join(" "), wanted);
@@ -69,6 +69,10 @@ async fn a_run_is_told_with_its_jobs_and_why_they_wait() {
     assert_eq!(job["state"], "queued");
     assert_eq!(job["reason"], "no runner is connected");
     assert_eq!(job["steps"], json!([]));
+    assert_eq!(
+        (&job["group"], &job["matrix"]),
+        (&json!("unit"), &json!({}))
+    );
     assert_eq!(run["state"], "queued");
 }
 
