@@ -53,6 +53,16 @@ pub enum Newest {
     Waits,
 }
 
+impl Newest {
+    /// The word used in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wins => "wins",
+            Self::Waits => "waits",
+        }
+    }
+}
+
 /// A file of templates of another repository, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedTemplate {

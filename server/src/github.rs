@@ -28,6 +28,7 @@ pub(crate) mod checks;
 pub(crate) mod contents;
 mod limiter;
 pub(crate) mod payload;
+pub(crate) mod templates;
 
 use app::{AppKey, Purpose, Token};
 use contents::Known;

@@ -23,12 +23,14 @@ mod decide;
 mod lost;
 mod material;
 mod record;
+pub mod schedule;
 mod start;
 
 #[cfg(test)]
 mod tests;
 
-pub use start::{StartError, rerun, start};
+pub use start::{StartError, Wanted, rerun, start};
+pub(crate) use start::{Startable, startable};
 
 use record::Batch;
 
@@ -135,6 +137,7 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
                 rerun_of: None,
                 repo: &repo,
                 event: &event,
+                schedule: None,
                 decided: &decided,
             };
             let made = record::record(app, batch).await?;
@@ -149,7 +152,7 @@ async fn again(app: &App, delivery: &Delivery, run: RunId) -> anyhow::Result<Han
         Ok(_) => Ok(Handled::Stored),
         Err(StartError::GitHub(error)) => Ok(unreachable(delivery, &error)),
         Err(StartError::Fault(error)) => Err(error),
-        Err(error @ (StartError::NotFound(_) | StartError::Refused(_))) => {
+        Err(error @ (StartError::NotFound(_) | StartError::Refused(_) | StartError::Inputs(_))) => {
             Ok(Handled::Closed(End::Ignored, error.to_string()))
         }
     }

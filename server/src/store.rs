@@ -34,6 +34,7 @@ pub(crate) mod releases;
 pub(crate) mod repos;
 pub(crate) mod runners;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod views;
 
 #[cfg(test)]

@@ -114,6 +114,12 @@ pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
     ));
     tasks.spawn(run(
         with(),
+        every("schedules", 5_000),
+        |_| None,
+        |app| async move { crate::intake::schedule::tick(&app).await },
+    ));
+    tasks.spawn(run(
+        with(),
         every("outbox", 1_000),
         |app| Some(&app.wake.outbox),
         |app| async move { crate::outbox::tick(&app).await },

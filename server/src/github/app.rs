@@ -58,7 +58,7 @@ struct Claims {
 }
 
 /// The caller that pays for calls of the App itself, beside those of installations.
-const APP_ITSELF: u64 = 0;
+pub(super) const APP_ITSELF: u64 = 0;
 
 impl AppKey {
     pub(super) fn new(id: u64, pem: &SecretString) -> Result<Self, GitHubError> {
@@ -69,7 +69,7 @@ impl AppKey {
 
     /// A claim to be the App. It is dated back and short, so that a clock that is two minutes ahead
     /// or five behind still makes claims that GitHub takes.
-    fn claim(&self, now: Timestamp) -> Result<SecretString, GitHubError> {
+    pub(super) fn claim(&self, now: Timestamp) -> Result<SecretString, GitHubError> {
         let seconds = now.0 / 1000;
         let claims = Claims {
             iat: seconds - 120,

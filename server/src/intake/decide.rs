@@ -9,6 +9,7 @@ use pipelines::limits::FILES_MAX;
 use pipelines::names::{InvalidName, PipelineName};
 use pipelines::plan::Plan;
 use pipelines::planner::{Context, Planned, plan};
+use pipelines::template::Templates;
 
 use super::material::Material;
 use crate::github::contents::{Content, Found, stem};
@@ -29,6 +30,8 @@ pub(super) struct Decision {
     pub(super) pipeline: PipelineName,
     /// The file the verdict is about, as it was read.
     pub(super) file: String,
+    /// When it starts by itself: fields of cron and zone. None if the file cannot be read.
+    pub(super) schedules: Option<Vec<(String, String)>>,
     pub(super) verdict: Verdict,
 }
 
@@ -67,17 +70,20 @@ pub(super) fn decide(material: &Material, repo: &Repo, event: &GitEvent) -> Deci
                 let words = format!("`.seaworthy/` holds more than {FILES_MAX} pipeline files");
                 (String::new(), Verdict::Broken(words, Vec::new()))
             }
-            [found] => judge(found, &targets, &|environments| Context {
-                pipeline: &pipeline,
-                environments,
-                event,
-                repository: &repo.name,
-                changed: &material.changed,
+            [found] => judge((found, &material.templates), &targets, &|environments| {
+                Context {
+                    pipeline: &pipeline,
+                    environments,
+                    event,
+                    repository: &repo.name,
+                    changed: &material.changed,
+                }
             }),
             several => (String::new(), Verdict::Broken(doubled(several), Vec::new())),
         };
         Decision {
             pipeline: pipeline.clone(),
+            schedules: schedules(&files, &material.templates),
             file,
             verdict,
         }
@@ -91,8 +97,18 @@ pub(super) fn decide(material: &Material, repo: &Repo, event: &GitEvent) -> Deci
     }
 }
 
+fn schedules(files: &[&Found], templates: &Templates) -> Option<Vec<(String, String)>> {
+    let [file] = files else { return None };
+    let Content::Text(text) = &file.content else {
+        return None;
+    };
+    let definition = Definition::parse_with(text, templates).ok()?;
+    let pair = |(cron, zone): (&str, &str)| (cron.to_owned(), zone.to_owned());
+    Some(definition.schedules().map(pair).collect())
+}
+
 fn judge<'a>(
-    found: &Found,
+    (found, templates): (&Found, &Templates),
     targets: &'a Targets,
     context: &dyn Fn(&'a Environments) -> Context<'a>,
 ) -> (String, Verdict) {
@@ -109,7 +125,7 @@ fn judge<'a>(
     };
     let broken =
         |problems: Vec<Problem>| Verdict::Broken(first_cause(&found.path, &problems), problems);
-    let definition = match Definition::parse(&text) {
+    let definition = match Definition::parse_with(&text, templates) {
         Ok(definition) => definition,
         Err(problems) => return (text, broken(problems)),
     };
@@ -189,7 +205,7 @@ fn doubled(files: &[&Found]) -> String {
 
 /// The pipeline a file names. A file whose name is none still gets its run, so that somebody hears of
 /// it: then under a name made from it, and with the rule that is broken.
-fn name(path: &str) -> (PipelineName, Option<String>) {
+pub(super) fn name(path: &str) -> (PipelineName, Option<String>) {
     let file = path.rsplit('/').next().unwrap_or(path);
     let stem = match stem(file) {
         Some(".seaworthy") | None => "default",

@@ -1,11 +1,13 @@
 //! Storing what was decided, in one transaction.
 
 use anyhow::Context as _;
+use pipelines::cron::Cron;
 use pipelines::environment::Environments;
-use pipelines::event::GitEvent;
+use pipelines::event::{EventKind, GitEvent};
 use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
 use pipelines::job::State;
-use pipelines::run::Run;
+use pipelines::plan::{Concurrency, Newest, Plan};
+use pipelines::run::{Run, RunEvent};
 use pipelines::timestamp::Timestamp;
 use serde_json::json;
 
@@ -16,7 +18,8 @@ use crate::progress;
 use crate::store::deliveries::{self, End};
 use crate::store::progress::{Event, append};
 use crate::store::repos::{self, Repo};
-use crate::store::runs::{self, NewRun};
+use crate::store::runs::{self, NewRun, Newcomer};
+use crate::store::schedules::{self, Schedule};
 use crate::store::{Tx, environments, outbox};
 
 /// What is to be stored together.
@@ -28,6 +31,8 @@ pub(super) struct Batch<'a> {
     pub(super) rerun_of: Option<RunId>,
     pub(super) repo: &'a Repo,
     pub(super) event: &'a GitEvent,
+    /// The schedule that started it, and the moment of its next start.
+    pub(super) schedule: Option<(&'a Schedule, Timestamp)>,
     pub(super) decided: &'a Decided,
 }
 
@@ -49,6 +54,12 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
     {
         store_environments(&mut tx, batch.repo.id, environments).await?;
     }
+    if is_news_of_default_branch(&batch) {
+        store_schedules(&mut tx, &batch, now).await?;
+    }
+    if let Some((schedule, next)) = batch.schedule {
+        schedules::advance(&mut tx, schedule, next).await?;
+    }
     let (mut numbers, mut topics) = (Vec::new(), vec![Topic::Repo(batch.repo.id)]);
     for decision in &batch.decided.decisions {
         if let Some((number, more)) = store_run(&mut tx, &batch, decision, now).await? {
@@ -63,6 +74,43 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
     tx.commit().await?;
     progress::tell(app, &topics);
     Ok(numbers)
+}
+
+/// Whether the files were read at the newest commit of the default branch.
+fn is_news_of_default_branch(batch: &Batch<'_>) -> bool {
+    batch.delivery.is_some()
+        && batch.event.kind == EventKind::Push
+        && batch.event.branch.as_ref() == Some(&batch.repo.default_branch)
+}
+
+/// Puts on record when the pipelines start by themselves. A file that cannot be read keeps what it
+/// said before.
+async fn store_schedules(tx: &mut Tx, batch: &Batch<'_>, now: Timestamp) -> anyhow::Result<()> {
+    let repo = batch.repo.id;
+    let mut keep = Vec::new();
+    for decision in &batch.decided.decisions {
+        let Some(schedules) = &decision.schedules else {
+            keep.push(json!([decision.pipeline, null, null]));
+            continue;
+        };
+        for (cron, zone) in schedules {
+            keep.push(json!([decision.pipeline, cron, zone]));
+            let next = Cron::parse(cron, zone).ok();
+            let Some(at) = next.and_then(|cron| cron.next_after(now)) else {
+                continue;
+            };
+            let new = Schedule {
+                repo,
+                pipeline: decision.pipeline.clone(),
+                cron: cron.clone(),
+                zone: zone.clone(),
+                at,
+            };
+            schedules::add(tx, &new).await?;
+        }
+    }
+    schedules::remove_others(tx, repo, &serde_json::to_string(&keep)?).await?;
+    Ok(())
 }
 
 async fn store_environments(
@@ -89,13 +137,25 @@ async fn store_run(
     decision: &Decision,
     now: Timestamp,
 ) -> anyhow::Result<Option<(RunNumber, Vec<Topic>)>> {
-    let (state, reason, problems) = match &decision.verdict {
-        Verdict::Run(plan) => (Run::from_plan(plan).state(), None, "[]".to_owned()),
-        Verdict::Broken(reason, problems) => (
-            State::Failed,
-            Some(reason.as_str()),
-            serde_json::to_string(problems)?,
-        ),
+    let schedule_at = batch.schedule.map(|(schedule, _)| schedule.at);
+    if let Some(at) = schedule_at
+        && runs::is_scheduled(tx, batch.repo.id, &decision.pipeline, at).await?
+    {
+        return Ok(None);
+    }
+    let mut templates = "[]".to_owned();
+    let mut problems = "[]".to_owned();
+    let mut concurrency = None;
+    let (state, reason) = match &decision.verdict {
+        Verdict::Run(plan) => {
+            templates = serde_json::to_string(&plan.templates)?;
+            concurrency = plan.concurrency.as_ref();
+            (Run::from_plan(plan).state(), None)
+        }
+        Verdict::Broken(reason, wrong) => {
+            problems = serde_json::to_string(wrong)?;
+            (State::Failed, Some(reason.as_str()))
+        }
         Verdict::NotTriggered(_) => return Ok(None),
     };
     let new = NewRun {
@@ -109,6 +169,9 @@ async fn store_run(
         problems: &problems,
         file: &decision.file,
         rerun_of: batch.rerun_of,
+        concurrency,
+        templates: &templates,
+        schedule_at,
     };
     let Some((run, number)) = runs::insert(tx, new, now).await? else {
         return Ok(None);
@@ -126,14 +189,54 @@ async fn store_run(
     outbox::enqueue_check(tx, run, now).await?;
     let mut topics = vec![Topic::Run(run)];
     if let Verdict::Run(plan) = &decision.verdict {
-        let jobs = Run::from_plan(plan).jobs;
-        for (position, pair) in plan.jobs.iter().zip(&jobs).enumerate() {
-            runs::insert_job(tx, (run, position), pair, now).await?;
-        }
-        let begun = progress::begin(tx, now, run).await;
-        topics.extend(begun.context("cannot begin a run that was just stored")?);
+        topics.extend(begin(tx, (run, plan), now).await?);
+    }
+    if let Some(concurrency) = concurrency {
+        topics.extend(supersede(tx, batch, (concurrency, number), now).await?);
     }
     Ok(Some((number, topics)))
+}
+
+/// Stores the jobs of a run, and readies those that need nothing.
+async fn begin(
+    tx: &mut Tx,
+    (run, plan): (RunId, &Plan),
+    now: Timestamp,
+) -> anyhow::Result<Vec<Topic>> {
+    let jobs = Run::from_plan(plan).jobs;
+    for (position, pair) in plan.jobs.iter().zip(&jobs).enumerate() {
+        runs::insert_job(tx, (run, position), pair, now).await?;
+    }
+    let begun = progress::begin(tx, now, run).await;
+    begun.context("cannot begin a run that was just stored")
+}
+
+/// The newest run of a group wins, if it wants to: the older ones end, but for what they are rolling
+/// out.
+async fn supersede(
+    tx: &mut Tx,
+    batch: &Batch<'_>,
+    (concurrency, number): (&Concurrency, RunNumber),
+    now: Timestamp,
+) -> anyhow::Result<Vec<Topic>> {
+    let mut topics = Vec::new();
+    let new = Newcomer {
+        repo: batch.repo.id,
+        group: &concurrency.group,
+        trust: batch.event.trust(),
+        number,
+        delivery: batch.delivery,
+    };
+    let older = match concurrency.newest {
+        Newest::Wins => runs::older_of_group(tx, new).await?,
+        Newest::Waits => Vec::new(),
+    };
+    for older in older {
+        let reason = format!("superseded by run #{number}");
+        let moved = progress::apply_in(tx, now, older, RunEvent::Supersede { reason }).await;
+        topics.extend(moved.context("cannot supersede an older run")?.topics);
+    }
+    Ok(topics)
 }
 
 /// What came of a delivery, in words.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pipelines::definition::Input;
 use pipelines::event::{EventKind, GitEvent};
 use pipelines::ids::{DeliveryId, RunId, RunNumber};
 use pipelines::names::{BranchName, PipelineName, RepoName};
 
 use super::decide::{Decided, Verdict, decide};
-use super::material;
+use super::material::{self, Material};
 use super::record::{Batch, record};
 use crate::app::App;
 use crate::github::payload::{Incoming, one_line};
@@ -24,6 +25,9 @@ pub enum StartError {
     /// The pipeline cannot or may not be started so.
     #[error("{0}")]
     Refused(String),
+    /// What was given along is not what the pipeline asks for: sentences.
+    #[error("{}", .0.join("; "))]
+    Inputs(Vec<String>),
     /// GitHub did not give the files.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
@@ -76,18 +80,35 @@ pub(super) async fn rerun_for(
         rerun_of: Some(run),
         repo: &repo,
         event: &event,
+        schedule: None,
         decided: &decided,
     };
     first(record(app, batch).await?)
+}
+
+/// What a person wants to be started.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The default branch, if none is named.
+    pub branch: Option<&'a BranchName>,
+    /// Which pipeline.
+    pub pipeline: &'a PipelineName,
+    /// What is given along, by input.
+    pub inputs: &'a BTreeMap<String, String>,
 }
 
 /// Starts a pipeline at the head of a branch, for `by`.
 pub async fn start(
     app: &App,
     name: &RepoName,
-    (branch, pipeline): (Option<&BranchName>, &PipelineName),
+    wanted: Wanted<'_>,
     by: &str,
 ) -> Result<RunNumber, StartError> {
+    let Wanted {
+        branch,
+        pipeline,
+        inputs,
+    } = wanted;
     let repo = repos::find_by_name(app.store.reader(), name).await?;
     let repo = repo.ok_or_else(|| StartError::NotFound(format!("repository {name} here")))?;
     let branch = branch.unwrap_or(&repo.default_branch);
@@ -104,20 +125,66 @@ pub async fn start(
         pull_request: None,
         title: one_line(&title),
         author: by.to_owned(),
-        inputs: BTreeMap::new(),
+        inputs: inputs.clone(),
     };
-    let decided = only(read(app, &repo, &event).await?, pipeline)?;
+    let material = material::fetch(connected(app)?, &repo, &event).await?;
+    check_inputs(&material, pipeline, inputs)?;
+    let decided = only(decide(&material, &repo, &event), pipeline)?;
     let batch = Batch {
         delivery: None,
         rerun_of: None,
         repo: &repo,
         event: &event,
+        schedule: None,
         decided: &decided,
     };
     first(record(app, batch).await?)
 }
 
-fn connected(app: &App) -> Result<&GitHub, StartError> {
+/// A pipeline that a person can start, and what it asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Startable {
+    pub(crate) pipeline: PipelineName,
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// The pipelines at the head of a branch that a person can start. Files that cannot be read are left
+/// out; starting them would say why.
+pub(crate) async fn startable(
+    app: &App,
+    repo: &Repo,
+    branch: &BranchName,
+) -> Result<Vec<Startable>, StartError> {
+    let github = connected(app)?;
+    let head = github.head(repo, branch).await?;
+    let commit = head.ok_or_else(|| StartError::NotFound(format!("branch `{branch}`")))?;
+    let files = material::files(github, repo, &commit).await?;
+    let startable = files.iter().filter_map(|(pipeline, definition)| {
+        Some(Startable {
+            pipeline: pipeline.clone(),
+            inputs: definition.as_ref()?.inputs()?.to_vec(),
+        })
+    });
+    Ok(startable.collect())
+}
+
+fn check_inputs(
+    material: &Material,
+    pipeline: &PipelineName,
+    inputs: &BTreeMap<String, String>,
+) -> Result<(), StartError> {
+    let mut files = material.definitions();
+    match files.find(|(name, _)| name == pipeline) {
+        Some((_, Some(definition))) if definition.inputs().is_some() => {
+            let checked = pipelines::planner::inputs(&definition, inputs);
+            checked.map(|_| ()).map_err(StartError::Inputs)
+        }
+        // What is wrong with it is told where it is decided about.
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) fn connected(app: &App) -> Result<&GitHub, StartError> {
     let words = || StartError::Refused("GitHub is not connected to this server".into());
     app.github.as_ref().ok_or_else(words)
 }

@@ -14,6 +14,7 @@ use crate::github::contents::{Content, Found};
 use crate::store::repos::Repo;
 
 mod deliveries;
+mod recorded;
 
 const GOOD: &str = "on: { push: { branches: [main] } }\njobs:\n  test:\n    image: alpine:3\n    steps: [\"true\"]\n";
 const DEPLOYING: &str = "on: { push: { branches: [main] } }\njobs:\n  staging:\n    deploy: { environment: staging, manifests: deploy/ }\n";
@@ -48,6 +49,7 @@ fn decided(files: Vec<Found>, environments: Option<Found>) -> Decided {
         files,
         environments,
         changed: ChangedPaths::Unknown,
+        templates: Default::default(),
     };
     decide(&material, &repo, &event)
 }

@@ -31,8 +31,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let app = open(folder.path()).await;
+        let app = open(folder.path(), change).await;
         let world = Self { app, folder };
         let repo = Repo {
             id: RepoId(7),
@@ -55,7 +60,7 @@ impl World {
         let Self { app, folder } = self;
         app.store.close(&app.data).await;
         drop(app);
-        let app = open(folder.path()).await;
+        let app = open(folder.path(), |_| {}).await;
         Self { app, folder }
     }
 
@@ -89,6 +94,9 @@ impl World {
             problems: "[]",
             file: "",
             rerun_of: None,
+            concurrency: None,
+            templates: "[]",
+            schedule_at: None,
         };
         let now = self.app.clock.now();
         let mut tx = self.app.store.begin().await.unwrap();
@@ -185,9 +193,11 @@ impl World {
     }
 }
 
-async fn open(folder: &std::path::Path) -> App {
+async fn open(folder: &std::path::Path, change: impl FnOnce(&mut Config)) -> App {
     let store = Store::open(folder).await.unwrap();
-    App::new(Config::new(folder), store).unwrap()
+    let mut config = Config::new(folder);
+    change(&mut config);
+    App::new(config, store).unwrap()
 }
 
 async fn insert_environment(tx: &mut crate::store::Tx, position: usize, name: &str) {

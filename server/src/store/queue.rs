@@ -64,7 +64,7 @@ pub(crate) async fn oldest<'e>(
                 (select min(older.number) from runs as older
                     where runs.concurrency_newest = 'waits' and older.repo_id = runs.repo_id
                       and older.concurrency_group = runs.concurrency_group
-                      and older.number < runs.number
+                      and older.number < runs.number and older.trust = runs.trust
                       and older.state in ('waiting', 'queued', 'running')) as group_busy
          from jobs join runs on runs.id = jobs.run_id
          where jobs.state = 'queued'

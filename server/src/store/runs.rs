@@ -1,12 +1,10 @@
 //! Runs: making them, and what the rest of the server asks about them. Only `progress` moves one.
 
-use std::collections::BTreeMap;
-
-use pipelines::event::{EventKind, GitEvent, PullRequest};
+use pipelines::event::{EventKind, GitEvent, PullRequest, Trust};
 use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
 use pipelines::job::{Job, State};
 use pipelines::names::PipelineName;
-use pipelines::plan::PlannedJob;
+use pipelines::plan::{Concurrency, PlannedJob};
 use pipelines::timestamp::Timestamp;
 use sqlx::FromRow;
 
@@ -28,6 +26,11 @@ pub(crate) struct NewRun<'a> {
     /// The pipeline file as it was read.
     pub(crate) file: &'a str,
     pub(crate) rerun_of: Option<RunId>,
+    pub(crate) concurrency: Option<&'a Concurrency>,
+    /// JSON: the files of other repositories it was made with.
+    pub(crate) templates: &'a str,
+    /// The moment of the schedule that started it.
+    pub(crate) schedule_at: Option<Timestamp>,
 }
 
 /// Stores a run under the next number of its repository. None if this delivery has made a run of
@@ -54,8 +57,10 @@ pub(crate) async fn insert(
     let id: i64 = sqlx::query_scalar(
         "insert into runs (repo_id, number, pipeline, delivery_id, event, trust, branch, tag, \
          pull_request, commit_sha, title, author, state, reason, problems, file, rerun_of, \
+         inputs, templates, concurrency_group, concurrency_newest, schedule_at, \
          created_at, finished_at) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         returning id",
     )
     .bind(new.repo.0)
     .bind(number)
@@ -74,6 +79,17 @@ pub(crate) async fn insert(
     .bind(new.problems)
     .bind(new.file)
     .bind(new.rerun_of.map(|run| run.0))
+    .bind(cell::to_json(&event.inputs)?)
+    .bind(new.templates)
+    .bind(
+        new.concurrency
+            .map(|concurrency| concurrency.group.as_str()),
+    )
+    .bind(
+        new.concurrency
+            .map(|concurrency| concurrency.newest.as_str()),
+    )
+    .bind(new.schedule_at.map(|at| at.0))
     .bind(now.0)
     .bind(new.state.is_final().then_some(now.0))
     .fetch_one(&mut **tx)
@@ -91,6 +107,52 @@ async fn is_stored(
         .bind(pipeline.as_str())
         .fetch_one(&mut **tx)
         .await
+}
+
+/// A run that has just joined its concurrency group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Newcomer<'a> {
+    pub(crate) repo: RepoId,
+    pub(crate) group: &'a str,
+    pub(crate) trust: Trust,
+    pub(crate) number: RunNumber,
+    pub(crate) delivery: Option<DeliveryId>,
+}
+
+/// The unfinished runs of a concurrency group whose place a new one takes, oldest first. What one
+/// delivery makes is equally new, and what an older one makes late takes nobody's place.
+pub(crate) async fn older_of_group(tx: &mut Tx, new: Newcomer<'_>) -> sqlx::Result<Vec<RunId>> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "select id from runs where repo_id = ?1 and concurrency_group = ?2 and number < ?3 \
+         and trust = ?4 and (delivery_id is null or ?5 is null or delivery_id < ?5) \
+         and state in ('waiting', 'queued', 'running') order by number limit 1000",
+    )
+    .bind(new.repo.0)
+    .bind(new.group)
+    .bind(new.number.0)
+    .bind(new.trust.as_str())
+    .bind(new.delivery.map(|delivery| delivery.0))
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
+}
+
+/// Whether a schedule has started a run of this pipeline for this moment.
+pub(crate) async fn is_scheduled(
+    tx: &mut Tx,
+    repo: RepoId,
+    pipeline: &PipelineName,
+    at: Timestamp,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select 1 from runs \
+         where repo_id = ? and pipeline = ? and schedule_at = ?)",
+    )
+    .bind(repo.0)
+    .bind(pipeline.as_str())
+    .bind(at.0)
+    .fetch_one(&mut **tx)
+    .await
 }
 
 /// Stores a job of a new run, at its place in the plan.
@@ -149,6 +211,7 @@ struct OriginRow {
     owner: String,
     name: String,
     default_branch: String,
+    inputs: String,
 }
 
 impl OriginRow {
@@ -180,7 +243,7 @@ impl OriginRow {
                 pull_request,
                 title: self.title,
                 author: self.author,
-                inputs: BTreeMap::new(),
+                inputs: cell::json(&self.inputs)?,
             },
         })
     }
@@ -190,7 +253,7 @@ impl OriginRow {
 pub(crate) async fn find_origin(db: &Reader, run: RunId) -> sqlx::Result<Option<Origin>> {
     let row: Option<OriginRow> = sqlx::query_as(
         "select repo_id, pipeline, trust, branch, tag, pull_request, commit_sha, title, author, \
-         owner, name, default_branch \
+         owner, name, default_branch, inputs \
          from runs join repos on repos.id = runs.repo_id where runs.id = ?",
     )
     .bind(run.0)

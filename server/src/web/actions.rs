@@ -109,6 +109,11 @@ fn not_started(error: StartError) -> PageError {
             sentence,
             "the run is as it was before",
         ),
+        StartError::Inputs(_) => Failure::refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            error.to_string(),
+            "go back, and say what the pipeline asks for",
+        ),
         StartError::GitHub(error) => Failure::refused(
             StatusCode::BAD_GATEWAY,
             format!("GitHub did not give the pipeline file: {error}"),

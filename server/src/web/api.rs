@@ -22,7 +22,7 @@ use super::session::Bearer;
 use crate::app::App;
 use crate::dispatch;
 use crate::error::{ApiError, Failure};
-use crate::intake::{self, StartError};
+use crate::intake::{self, StartError, Wanted};
 use crate::progress::{self, ApplyError};
 use crate::store::api::{self, RunFilter, RunRow};
 use crate::store::audit;
@@ -256,6 +256,28 @@ struct Start {
     pipeline: PipelineName,
     /// The default branch, if none is named.
     branch: Option<BranchName>,
+    /// What the pipeline asks a person for.
+    #[serde(default)]
+    inputs: BTreeMap<String, InputValue>,
+}
+
+/// An input as programs write it: numbers and truth values need no quotes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum InputValue {
+    Text(String),
+    Number(serde_json::Number),
+    Boolean(bool),
+}
+
+impl InputValue {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(truth) => truth.to_string(),
+        }
+    }
 }
 
 async fn start(
@@ -268,8 +290,14 @@ async fn start(
         let hint = "send JSON: {\"pipeline\": \"ci\", \"branch\": \"main\"}";
         Failure::refused(error.status(), error.body_text(), hint)
     })?;
-    let what = (start.branch.as_ref(), &start.pipeline);
-    let number = intake::start(&app, &repo.name, what, &bearer.name).await;
+    let inputs = start.inputs.into_iter();
+    let inputs = inputs.map(|(name, value)| (name, value.text())).collect();
+    let wanted = Wanted {
+        branch: start.branch.as_ref(),
+        pipeline: &start.pipeline,
+        inputs: &inputs,
+    };
+    let number = intake::start(&app, &repo.name, wanted, &bearer.name).await;
     let number = number.map_err(not_started)?;
     note(
         &app,
@@ -288,6 +316,10 @@ fn not_started(error: StartError) -> Failure {
         StartError::Refused(_) => {
             let hint = "change what the sentence names, and ask again";
             Failure::refused(StatusCode::CONFLICT, words, hint)
+        }
+        StartError::Inputs(_) => {
+            let hint = "send `inputs` as the pipeline file declares them under `on.manual.inputs`";
+            Failure::refused(StatusCode::UNPROCESSABLE_ENTITY, words, hint)
         }
         StartError::GitHub(_) => {
             let hint = "try again in a moment; look at what the GitHub App may read";
