@@ -1,14 +1,15 @@
 //! From a stored delivery to runs.
 //!
-//! Each tick handles one delivery, the oldest that is due: it is understood, the pipeline files are
-//! read at its commit, and everything that follows is stored in one transaction together with the
-//! delivery's end. So a crash at any moment leaves a delivery that is either open or done, and doing
-//! it again makes nothing twice.
+//! Each tick handles the oldest deliveries that are due, one of each repository: it is understood, the
+//! pipeline files are read at its commit, and everything that follows is stored in one transaction
+//! together with the delivery's end. So a crash at any moment leaves a delivery that is either open
+//! or done, and doing it again makes nothing twice.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use pipelines::ids::{DeliveryId, RepoId, RunId};
 use pipelines::timestamp::Timestamp;
 
@@ -54,30 +55,42 @@ enum Handled {
     Later(String, Option<Duration>),
 }
 
-/// Handles one delivery, if one is due.
+/// How many deliveries are handled side by side: most of their time they wait for GitHub.
+const SIDE_BY_SIDE: u32 = 8;
+
+/// Handles the deliveries that are due: some of them, of different repositories, side by side.
 pub async fn tick(app: &App) -> anyhow::Result<Did> {
     let now = app.clock.now();
-    let Some(delivery) = deliveries::next_open(app.store.reader(), now).await? else {
+    let mut due = deliveries::next_open(app.store.reader(), now, SIDE_BY_SIDE).await?;
+    // What is about no single repository may be about all of them: it keeps its place in the order.
+    if let Some(place) = due.iter().position(|one| one.repository_id.is_none()) {
+        due.truncate(place.max(1));
+    }
+    if due.is_empty() {
         return Ok(Did::Nothing);
-    };
+    }
+    let ends = join_all(due.iter().map(|delivery| settle(app, delivery))).await;
+    ends.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
+    Ok(Did::Something)
+}
+
+/// Handles one delivery, and stores what came of it.
+async fn settle(app: &App, delivery: &Delivery) -> anyhow::Result<()> {
     // A panic over one payload must not keep the others from their turn.
-    let handled = match AssertUnwindSafe(handle(app, &delivery))
-        .catch_unwind()
-        .await
-    {
+    let handled = match AssertUnwindSafe(handle(app, delivery)).catch_unwind().await {
         Ok(Ok(handled)) => handled,
-        Ok(Err(error)) => fault(&delivery, format!("{error:#}")),
+        Ok(Err(error)) => fault(delivery, format!("{error:#}")),
         Err(panic) => {
             app.metrics.panic("intake");
-            fault(&delivery, tasks::words(&*panic).to_owned())
+            fault(delivery, tasks::words(&*panic).to_owned())
         }
     };
     match handled {
         Handled::Stored => app.metrics.delivery("done"),
         Handled::Closed(end, words) => close(app, delivery.id(), (end, &words)).await?,
-        Handled::Later(why, wait) => postpone(app, &delivery, &why, wait).await?,
+        Handled::Later(why, wait) => postpone(app, delivery, &why, wait).await?,
     }
-    Ok(Did::Something)
+    Ok(())
 }
 
 fn fault(delivery: &Delivery, words: String) -> Handled {

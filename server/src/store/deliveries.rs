@@ -82,6 +82,8 @@ async fn reopen(tx: &mut Tx, new: NewDelivery<'_>, now: Timestamp) -> sqlx::Resu
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct Delivery {
     id: i64,
+    /// The repository it is about; none if it is about no single one.
+    pub(crate) repository_id: Option<i64>,
     pub(crate) event: String,
     pub(crate) body: Vec<u8>,
     received_at: i64,
@@ -98,18 +100,24 @@ impl Delivery {
     }
 }
 
-/// The oldest delivery that is to be handled now. One that must wait holds up the later ones of its
-/// repository: else the older commit would get the higher run number, and its deploy the last word.
-pub(crate) async fn next_open(db: &Reader, now: Timestamp) -> sqlx::Result<Option<Delivery>> {
+/// The oldest deliveries that are to be handled now, at most one of each repository: one that must
+/// wait holds up the later ones of its repository, else the older commit would get the higher run
+/// number, and its deploy the last word.
+pub(crate) async fn next_open(
+    db: &Reader,
+    now: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
-        "select id, event, body, received_at, attempts from deliveries as this \
+        "select id, repository_id, event, body, received_at, attempts from deliveries as this \
          where state = 'stored' and next_at <= ? and not exists \
          (select 1 from deliveries as older where older.state = 'stored' \
          and older.repository_id = this.repository_id and older.id < this.id) \
-         order by id limit 1",
+         order by id limit ?",
     )
     .bind(now.0)
-    .fetch_optional(db)
+    .bind(i64::from(limit))
+    .fetch_all(db)
     .await
 }
 
