@@ -31,7 +31,7 @@ pub enum RunEvent {
         /// A sentence about it.
         reason: String,
     },
-    /// A newer run takes its place: all of it ends but deploys that are running. Those go on, since
+    /// A newer run takes its place: all of it ends but deploys that have begun. Those go on, since
     /// half a rollout is worse than an old one.
     Supersede {
         /// A sentence about it.
@@ -120,9 +120,6 @@ impl Run {
                 self.stop((outcome, &reason), |_| true, &mut effects)?;
             }
             RunEvent::Supersede { reason } => {
-                let is_rolling = |job: &Job| {
-                    job.kind == JobKind::Deploy && matches!(job.status, Status::Running { .. })
-                };
                 let superseded = (Outcome::Superseded, reason.as_str());
                 self.stop(superseded, |job| !is_rolling(job), &mut effects)?;
             }
@@ -212,42 +209,72 @@ impl Run {
         Graph::new(self.jobs.iter().map(needs).collect())
     }
 
-    /// What the needs of a waiting job make of it, once they say anything.
+    /// What the jobs behind a waiting one make of it, once they say anything.
     fn decide(&self, graph: &Graph, place: usize) -> Option<JobEvent> {
         let job = &self.jobs[place];
-        let state = |need: &JobName| self.job(need).map(|need| need.status.state());
-        if job.condition == Condition::Success {
-            let bad = job.needs.iter().find_map(|need| {
-                let state = state(need).filter(|state| state.is_final())?;
-                (state != State::Passed).then_some((need, state))
-            });
-            if let Some((need, state)) = bad {
-                let reason = format!("needs `{need}`, which {}", past(state));
-                return Some(JobEvent::Skip(reason));
-            }
+        if job.condition == Condition::Success
+            && let Some(reason) = self.why_unmet(graph, place)
+        {
+            return Some(JobEvent::Skip(reason));
         }
-        let all_ended = job
-            .needs
-            .iter()
-            .all(|need| state(need).is_some_and(State::is_final));
+        // A job that was skipped has ended, perhaps before those behind it: these count as well, so
+        // that what comes of a run does not hang on which of them was faster.
+        let is_ended = |need: &JobName| self.job(need).is_some_and(is_final);
+        let all_ended = job.needs.iter().all(is_ended) && self.behind(graph, place).all(is_final);
         match (all_ended, job.condition) {
             (false, _) => None,
             (true, Condition::Success | Condition::Always) => Some(JobEvent::Ready),
-            (true, Condition::Failure) => {
-                let behind = self.jobs.iter().zip(graph.behind(place));
-                let mut behind = behind.filter(|(_, behind)| *behind);
-                Some(match behind.any(|(job, _)| is_failed(job)) {
-                    true => JobEvent::Ready,
-                    false => JobEvent::Skip("nothing that it needs has failed".into()),
-                })
-            }
+            (true, Condition::Failure) => match self.behind(graph, place).any(is_failed) {
+                true => Some(JobEvent::Ready),
+                false => Some(JobEvent::Skip("nothing that it needs has failed".into())),
+            },
         }
+    }
+
+    /// Why not all behind a job has gone well, if that is known. What it needs itself must pass;
+    /// further behind, a job that did not apply is no harm if one between them runs all the same.
+    fn why_unmet(&self, graph: &Graph, place: usize) -> Option<String> {
+        let bad = self.jobs[place].needs.iter().find_map(|need| {
+            let state = self.job(need)?.status.state();
+            (state.is_final() && state != State::Passed).then_some((need, state))
+        });
+        if let Some((need, state)) = bad {
+            return Some(format!("needs `{need}`, which {}", past(state)));
+        }
+        if !self.jobs.iter().any(is_bad) {
+            return None;
+        }
+        let bad = self.behind(graph, place).find(|job| is_bad(job))?;
+        let (name, state) = (&bad.name, bad.status.state());
+        Some(format!("comes after `{name}`, which {}", past(state)))
+    }
+
+    /// The jobs that one needs, those that these need, and so on, in the list's order.
+    fn behind(&self, graph: &Graph, place: usize) -> impl Iterator<Item = &Job> {
+        let jobs = self.jobs.iter().zip(graph.behind(place));
+        jobs.filter_map(|(job, is_behind)| is_behind.then_some(job))
     }
 
     fn is_met(&self, name: &JobName) -> bool {
         let place = self.jobs.iter().position(|job| job.name == *name);
         place.is_some_and(|place| self.decide(&self.graph(), place) == Some(JobEvent::Ready))
     }
+}
+
+fn is_final(job: &Job) -> bool {
+    job.status.state().is_final()
+}
+
+/// Whether a job has begun to change a cluster and has not come to an end with it, be it that it
+/// waits for a runner to take it over.
+fn is_rolling(job: &Job) -> bool {
+    let is_begun = job.attempt > 0 && !is_final(job);
+    job.kind == JobKind::Deploy && is_begun
+}
+
+/// Whether a job has ended before it had done what it should.
+fn is_bad(job: &Job) -> bool {
+    is_failed(job) || matches!(job.status.state(), State::Cancelled | State::Superseded)
 }
 
 /// Whether a job did not do what it should have, through whoever's fault.

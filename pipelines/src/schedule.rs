@@ -52,7 +52,7 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
             format!("no connected runner serves environment `{name}`")
         }
         Some(Some(Obstacle::Group(number))) => {
-            format!("waits for run #{number}, which is of the same concurrency group")
+            format!("waits for run #{number} of the same concurrency group")
         }
         Some(Some(Obstacle::Busy)) => "another deploy to this environment is running".into(),
         Some(Some(Obstacle::Protected)) => {

@@ -17,6 +17,7 @@ use crate::schedule::{QueuedJob, RunnerOffer, pick};
 
 mod accidents;
 mod checks;
+mod groups;
 mod plans;
 mod random;
 
@@ -39,7 +40,7 @@ fn no_world_breaks_an_invariant() {
 #[test]
 fn the_worlds_hold_every_kind_of_accident() {
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    for seed in 0..1000 {
+    for seed in 0..2000 {
         for (what, count) in live(seed).seen {
             *seen.entry(what).or_default() += count;
         }
@@ -57,6 +58,9 @@ fn the_worlds_hold_every_kind_of_accident() {
         "stop of a job",
         "supersede of a run",
         "deploy went on",
+        "takeover went on",
+        "failure far behind",
+        "nothing to watch for",
         "retry by reason",
         "job after a failure",
         "restart",

@@ -3,6 +3,8 @@ use crate::ids::{Attempt, Fence, RunnerId};
 use crate::job::Lease;
 use crate::plan::{Condition, JobKind, Retry, Step, StepsWork, Work};
 
+mod conditions;
+
 /// A run of steps jobs: `a; b: a; c: a b` are three, of which `b` needs `a`, and `c` both.
 fn run(jobs: &str) -> Run {
     let job = |text: &str| {
@@ -341,65 +343,4 @@ fn the_longest_chain_is_decided_at_once() {
     work(&mut run, "j0", Outcome::Failed);
     assert_eq!(run.state(), State::Failed);
     assert!(start.elapsed().as_millis() < 1000, "{:?}", start.elapsed());
-}
-
-/// `a; b: a` with the condition of the last job.
-fn watched(jobs: &str, condition: Condition) -> Run {
-    let mut run = run(jobs);
-    run.jobs.last_mut().unwrap().condition = condition;
-    run.apply(RunEvent::Begin).unwrap();
-    run
-}
-
-fn ended(run: &mut Run, job: &str, outcome: Outcome) {
-    claim(run, job);
-    finish(run, job, outcome);
-}
-
-#[test]
-fn a_job_that_watches_for_a_failure_sees_all_that_is_behind_it() {
-    let mut story = Vec::new();
-    for outcome in [
-        Outcome::Failed,
-        Outcome::TimedOut,
-        Outcome::InfrastructureError,
-        Outcome::Passed,
-    ] {
-        let mut run = watched("a; b: a; tell: b", Condition::Failure);
-        ended(&mut run, "a", outcome);
-        if outcome == Outcome::Passed {
-            ended(&mut run, "b", outcome);
-        }
-        story.push(show(&run));
-    }
-    insta::assert_snapshot!(story.join("\n"));
-}
-
-#[test]
-fn a_job_that_always_runs_waits_for_the_end_of_all_it_needs() {
-    let mut run = watched("a; b; tell: a b", Condition::Always);
-    ended(&mut run, "a", Outcome::Failed);
-    let waiting = show(&run);
-    ended(&mut run, "b", Outcome::Passed);
-    let ready = show(&run);
-    ended(&mut run, "tell", Outcome::Passed);
-    insta::assert_snapshot!([waiting, ready, show(&run)].join("\n"));
-}
-
-#[test]
-fn a_newer_run_ends_all_but_a_deploy_that_is_rolling() {
-    let mut run = run("a; staging: a; b: a; production: staging");
-    for job in [1, 3] {
-        run.jobs[job].kind = JobKind::Deploy;
-    }
-    run.apply(RunEvent::Begin).unwrap();
-    ended(&mut run, "a", Outcome::Passed);
-    claim(&mut run, "staging");
-    claim(&mut run, "b");
-    let reason = "superseded by run 8".into();
-    run.apply(RunEvent::Supersede { reason }).unwrap();
-    let superseded = show(&run);
-    finish(&mut run, "b", Outcome::Cancelled);
-    finish(&mut run, "staging", Outcome::Passed);
-    insta::assert_snapshot!([superseded, show(&run)].join("\n"));
 }

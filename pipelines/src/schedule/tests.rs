@@ -106,6 +106,6 @@ fn a_job_waits_for_an_older_run_of_its_group() {
     assert_eq!(pick(std::slice::from_ref(&waiting), &runner(&[])), None);
     assert_eq!(
         why_waiting(&waiting, &[runner(&[])]),
-        "waits for run #12, which is of the same concurrency group"
+        "waits for run #12 of the same concurrency group"
     );
 }

@@ -25,6 +25,9 @@ impl World {
             let (name, lease) = held[at].clone();
             self.note("lease ran out");
             self.send(lose(&name, lease));
+            if self.random.chance(10) {
+                self.supersede();
+            }
         }
     }
 
@@ -57,12 +60,12 @@ impl World {
         self.apply(event).expect("stopping is always possible");
     }
 
-    /// A newer run comes. Deploys that are running go on.
+    /// A newer run comes. Deploys that have begun go on.
     fn supersede(&mut self) {
         self.note("supersede of a run");
         let rolling = |run: &crate::run::Run| -> Vec<_> {
             let jobs = run.jobs.iter().filter(|job| {
-                job.kind == JobKind::Deploy && matches!(job.status, Status::Running { .. })
+                job.kind == JobKind::Deploy && job.attempt > 0 && !job.status.state().is_final()
             });
             jobs.cloned().collect()
         };
@@ -74,7 +77,14 @@ impl World {
         if !before.is_empty() {
             self.note("deploy went on");
         }
-        let waits = |job: &Job| matches!(job.status, Status::Waiting | Status::Queued);
+        if before.iter().any(|job| job.status == Status::Queued) {
+            self.note("takeover went on");
+        }
+        let waits = |job: &Job| match job.status {
+            Status::Waiting => true,
+            Status::Queued => !before.contains(job),
+            Status::Running { .. } | Status::Finished { .. } => false,
+        };
         assert!(!self.run.jobs.iter().any(waits), "superseded, but goes on");
     }
 

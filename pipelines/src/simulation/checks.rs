@@ -6,6 +6,9 @@ use crate::job::{Job, JobEvent, Outcome, Refused, State, Status};
 use crate::plan::{Condition, RetryOn};
 use crate::run::{Effect, Run, RunEvent};
 
+const FAILED: [State; 3] = [State::Failed, State::TimedOut, State::InfrastructureError];
+const STOPPED: [State; 2] = [State::Cancelled, State::Superseded];
+
 impl World {
     /// Applies an event, and checks every invariant before and after it.
     pub(super) fn apply(&mut self, event: RunEvent) -> Result<(), Refused> {
@@ -92,6 +95,9 @@ impl World {
                 (Status::Waiting, Status::Queued) => self.check_needs(&new),
                 (Status::Waiting | Status::Queued, Status::Finished { outcome }) => {
                     assert_ne!(*outcome, Outcome::Passed, "passed without running");
+                    if *outcome == Outcome::Skipped {
+                        self.check_skip(&new);
+                    }
                 }
                 (Status::Running { stop: None, .. }, Status::Running { stop: Some(_), .. })
                 | (Status::Running { .. }, Status::Finished { .. }) => {}
@@ -134,27 +140,47 @@ impl World {
         let state = |need| self.run.job(need).expect("needs exist").status.state();
         let states: Vec<State> = job.needs.iter().map(state).collect();
         match job.condition {
-            Condition::Success => assert!(
-                states.iter().all(|state| *state == State::Passed),
-                "started too early: {job:?}"
-            ),
-            Condition::Failure | Condition::Always => assert!(
-                states.iter().all(|state| state.is_final()),
-                "started too early: {job:?}"
-            ),
+            Condition::Success => {
+                let all_passed = states.iter().all(|state| *state == State::Passed);
+                assert!(all_passed, "started too early: {job:?}");
+                assert!(!self.has_behind(job, &STOPPED), "goes on: {job:?}");
+                assert!(!self.has_behind(job, &FAILED), "goes on: {job:?}");
+            }
+            Condition::Failure | Condition::Always => {}
         }
+        assert!(is_decided(&self.run, job), "started too early: {job:?}");
         if job.condition == Condition::Failure {
             self.note("job after a failure");
-            assert!(self.has_failed_behind(job), "nothing failed: {job:?}");
+            assert!(self.has_behind(job, &FAILED), "nothing failed: {job:?}");
         }
     }
 
-    /// Whether something failed that a job needs, or that one of those needs, and so on.
-    fn has_failed_behind(&self, job: &Job) -> bool {
+    /// A job is skipped only for what happened behind it, and says so.
+    fn check_skip(&mut self, job: &Job) {
+        assert!(job.reason.is_some(), "skipped without a reason: {job:?}");
+        let is_blocked = self.has_behind(job, &FAILED) || self.has_behind(job, &STOPPED);
+        match job.condition {
+            Condition::Success => {
+                let is_left_out = self.has_behind(job, &[State::Skipped]);
+                assert!(is_blocked || is_left_out, "skipped for nothing: {job:?}");
+                let reason = job.reason.as_deref().unwrap_or_default();
+                if reason.starts_with("comes after") {
+                    self.note("failure far behind");
+                }
+            }
+            Condition::Failure => {
+                assert!(!self.has_behind(job, &FAILED), "missed a failure: {job:?}");
+                self.note("nothing to watch for");
+            }
+            Condition::Always => panic!("skipped, but always runs: {job:?}"),
+        }
+    }
+
+    /// Whether a job that one needs has ended like this, or one that this needs, and so on.
+    fn has_behind(&self, job: &Job, ends: &[State]) -> bool {
         job.needs.iter().any(|need| {
             let need = self.run.job(need).expect("needs exist");
-            let bad = [State::Failed, State::TimedOut, State::InfrastructureError];
-            bad.contains(&need.status.state()) || self.has_failed_behind(need)
+            ends.contains(&need.status.state()) || self.has_behind(need, ends)
         })
     }
 
@@ -247,18 +273,22 @@ fn check_states(run: &Run) {
         needs.map(state).collect()
     };
     for job in run.jobs.iter().filter(|job| state(job) == State::Waiting) {
-        let needs = needs(job);
-        assert!(
-            needs.iter().any(|need| !need.is_final()),
-            "{job:?} waits for nothing"
-        );
+        assert!(!is_decided(run, job), "{job:?} waits for nothing");
         assert!(
             job.condition != Condition::Success
-                || needs
+                || needs(job)
                     .iter()
                     .all(|need| !need.is_final() || *need == State::Passed)
         );
     }
     let all_final = run.jobs.iter().all(|job| state(job).is_final());
     assert_eq!(run.state().is_final(), all_final);
+}
+
+/// Whether all that is behind a job has ended.
+fn is_decided(run: &Run, job: &Job) -> bool {
+    job.needs.iter().all(|need| {
+        let need = run.job(need).expect("needs exist");
+        need.status.state().is_final() && is_decided(run, need)
+    })
 }
