@@ -232,6 +232,21 @@ impl Template {
         Text::Late(parts)
     }
 
+    /// How many bytes [`Template::fill`] will make, found without making them. What is filled in
+    /// late counts as about as long as a name.
+    pub(crate) fn filled_bytes(&self, values: &Values<'_>) -> usize {
+        let part = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Gap(Gap::Known(variable)) => {
+                variable.value(values.event, values.repository).len()
+            }
+            Piece::Gap(Gap::Matrix(axis)) => values.matrix.get(axis).map_or(0, String::len),
+            Piece::Gap(Gap::Input(name)) => values.inputs.get(name).map_or(0, String::len),
+            Piece::Gap(Gap::Late(_)) => GAP_BYTES,
+        };
+        self.parts.iter().map(part).sum()
+    }
+
     /// The most bytes it is thought to have when filled.
     pub(crate) fn bytes(&self) -> usize {
         let part = |part: &Piece| match part {

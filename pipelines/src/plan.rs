@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{CommitSha, EnvironmentName, JobName, PipelineName};
 
 mod deploy;
+mod describe;
 mod text;
 mod work;
 
@@ -99,7 +100,7 @@ pub struct PlannedJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// All of it has passed.
+    /// All of it has passed. For a job: what it needs, and nothing further behind has gone wrong.
     #[default]
     Success,
     /// Something of it has failed. For a job: a job that it needs, or one that one needs, and so on.

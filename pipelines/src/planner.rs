@@ -6,6 +6,7 @@
 mod applies;
 mod inputs;
 mod matrix;
+mod size;
 mod targets;
 mod work;
 
@@ -56,6 +57,7 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
     let mut problems = targets::problems(definition, context.environments);
     let cells = matrix::cells(definition);
     let graph = definition.graph();
+    let mut budget = size::Budget::new();
     let mut jobs = Vec::new();
     for (place, (job, of_job)) in definition.jobs.iter().zip(&cells).enumerate() {
         let behind = graph.behind(place);
@@ -68,7 +70,12 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
                 inputs: &inputs,
                 behind: &behind,
             };
-            match planned_job(&made, &cells) {
+            let needs = needs(&made, &cells);
+            if let Err(problem) = budget.take(&made, &needs) {
+                problems.push(problem);
+                return Err(tidy(problems));
+            }
+            match planned_job(&made, needs) {
                 Ok(planned) => jobs.extend(planned),
                 Err(more) => problems.extend(more),
             }
@@ -164,7 +171,7 @@ impl Made<'_> {
 }
 
 /// `None` for a deploy to an environment that is not there, which has been reported.
-fn planned_job(made: &Made<'_>, cells: &[Vec<Cell>]) -> Result<Option<PlannedJob>, Vec<Problem>> {
+fn planned_job(made: &Made<'_>, needs: Vec<JobName>) -> Result<Option<PlannedJob>, Vec<Problem>> {
     let Some(work) = work::work(made)? else {
         return Ok(None);
     };
@@ -173,7 +180,7 @@ fn planned_job(made: &Made<'_>, cells: &[Vec<Cell>]) -> Result<Option<PlannedJob
         name: made.cell.name.clone(),
         group: job.name.value.clone(),
         matrix: made.cell.values.clone(),
-        needs: needs(made, cells),
+        needs,
         condition: job.when.status,
         skip: applies::why_skipped(job, &made.cell.values, made.context),
         timeout_seconds: job.timeout_seconds,

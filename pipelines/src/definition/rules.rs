@@ -100,6 +100,10 @@ fn images(reader: &mut Reader, scope: &Scope<'_>, deploy: &DeployDefinition) {
                 let problem = problem(format!("the deploy does not wait for job `{name}`"));
                 reader.report(problem.hint(format!("add `{name}` to its `needs`")));
             }
+            Some(at) if scope.definition.jobs[at].matrix.is_some() => {
+                let problem = problem(format!("job `{name}` has a matrix, so its images are many"));
+                reader.report(problem.hint("take the image from a job without a matrix"));
+            }
             Some(_) => {}
         }
     }
@@ -131,6 +135,11 @@ fn promotion(reader: &mut Reader, scope: &Scope<'_>, deploy: &DeployDefinition) 
             let job = job(*at);
             let problem = problem(format!("the deploy does not wait for job `{job}`"));
             reader.report(problem.hint(format!("add `{job}` to its `needs`")));
+        }
+        [at] if scope.definition.jobs[*at].matrix.is_some() => {
+            let job = job(*at);
+            let message = format!("job `{job}` has a matrix, so its releases are many");
+            reader.report(problem(message));
         }
         [_] => {}
         several => {
@@ -171,6 +180,11 @@ fn size(reader: &mut Reader, definition: &Definition, graph: &Graph) {
         }
         let name = &job.name;
         let problem = |message: String| Problem::new(name.place, name.value.as_str(), message);
+        // What needs a job that is not there would not wait for anything.
+        if cells == 0 {
+            let problem = problem("the matrix of this job has no cell left".into());
+            reader.report(problem.hint("`exclude` leaves all of them out"));
+        }
         if jobs > JOBS_MAX {
             return reader.report(problem(format!(
                 "up to this job, matrices make {jobs} jobs; a pipeline may have at most {JOBS_MAX}"

@@ -117,7 +117,8 @@ pub(super) fn why_missed(
 /// list that merely excludes.
 fn miss_tag(patterns: &Patterns, event: &GitEvent) -> Option<String> {
     match &event.tag {
-        Some(tag) => miss("`when`", patterns, tag.as_str()),
+        Some(tag) if patterns.matches(tag.as_str()) => None,
+        Some(tag) => Some(format!("`when` wants tag {patterns}; this is {tag}")),
         None if patterns.matches_nothing() => None,
         None => Some(format!("`when` wants tag {patterns}; this is no tag")),
     }

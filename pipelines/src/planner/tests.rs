@@ -1,8 +1,10 @@
 use super::*;
 use crate::event::{EventKind, PullRequest};
 
+mod conditions;
 mod deploys;
 mod examples;
+mod size;
 mod triggers;
 mod values;
 mod whole;

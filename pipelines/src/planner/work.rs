@@ -299,7 +299,7 @@ fn filled(env: &Env, made: &Made<'_>) -> BTreeMap<String, Text> {
 
 /// What a script is told that is its job's alone: its cell, the inputs, and what the jobs behind it
 /// made. What is the same for every job of a run, the runner tells.
-fn variables(made: &Made<'_>) -> BTreeMap<String, Text> {
+pub(super) fn variables(made: &Made<'_>) -> BTreeMap<String, Text> {
     let mut all = BTreeMap::new();
     for (axis, value) in &made.cell.values {
         all.insert(

@@ -121,3 +121,26 @@ fn a_promotion_comes_from_the_one_deploy_it_waits_for() {
     9:70 |one| it is not clear which release is promoted: `one` and `two` deploy to `one`
     ");
 }
+
+#[test]
+fn what_comes_of_a_matrix_is_many_and_taken_from_none() {
+    let files = [
+        "on: push
+jobs:
+  image: { matrix: { v: [a, b] }, build: { image: 'shop/${{ matrix.v }}' } }
+  deploy: { needs: image, deploy: { environment: x, manifests: y, images: { shop: image } } }",
+        "on: push
+jobs:
+  one: { matrix: { v: [a, b] }, deploy: { environment: one, manifests: y } }
+  two: { needs: one, deploy: { environment: two, promote: one } }",
+        "on: push
+jobs:
+  a: { image: x, steps: [y], matrix: { v: [a, b], exclude: [{ v: a }, { v: b }] } }
+  b: { image: x, steps: [y], needs: a }",
+    ];
+    insta::assert_snapshot!(files.map(problems).join("\n"), @r"
+    4:83 |image| job `image` has a matrix, so its images are many (take the image from a job without a matrix)
+    4:59 |one| job `one` has a matrix, so its releases are many
+    3:3 |a| the matrix of this job has no cell left (`exclude` leaves all of them out)
+    ");
+}

@@ -45,6 +45,37 @@ fn the_whole_language_becomes_a_plan_with_every_choice_made() {
 }
 
 #[test]
+fn a_plan_can_be_read_by_people() {
+    insta::assert_snapshot!(run(WHOLE, &push("main")).to_string());
+}
+
+#[test]
+fn a_plan_of_deploys_can_be_read_by_people() {
+    let text = "
+on: push
+jobs:
+  image: { build: { image: registry/shop, target: app }, when: { branch: '!main' } }
+  sandbox:
+    needs: [image]
+    deploy:
+      environment: sandbox
+      manifests: deploy/
+      images: { shop: image }
+      before: [deploy/migrate.yaml]
+      strategy: { canary: { steps: [10%, 50%], hold: 5m } }
+      verify: { bake: 30s, http: 'http://shop.sandbox/healthz' }
+  staging:
+    deploy: { environment: staging, manifests: deploy/, strategy: { blue_green: { keep: 90s } } }
+  production:
+    needs: [staging]
+    retry: 1
+    when: { status: always }
+    deploy: { environment: production, promote: staging, strategy: recreate }
+";
+    insta::assert_snapshot!(run(text, &push("main")).to_string());
+}
+
+#[test]
 fn a_plan_is_the_same_every_time_and_survives_being_stored() {
     let plan = run(WHOLE, &push("main"));
     let text = serde_json::to_string(&plan).unwrap();
