@@ -10,7 +10,7 @@ mod deploy;
 mod extends;
 mod jobs;
 mod keep;
-mod keys;
+pub(crate) mod keys;
 mod problem;
 mod reader;
 mod rules;

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod planner;
 pub mod run;
 pub mod schedule;
+pub mod schema;
 #[cfg(test)]
 mod simulation;
 pub mod template;

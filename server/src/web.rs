@@ -20,6 +20,7 @@ pub(crate) mod api;
 pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod runner_api;
+pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod webhook;
 
@@ -31,6 +32,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(webhook::routes())
         .merge(health::routes())
+        .merge(schema::routes())
         .merge(session::routes())
         .merge(runner_api::routes())
         .merge(api::routes())

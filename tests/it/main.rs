@@ -12,5 +12,6 @@ mod image;
 mod lifecycle;
 mod runner_loss;
 mod scenarios;
+mod schema;
 mod security;
 mod tidy;

@@ -46,6 +46,7 @@ fn report_jobs(bodies: &[&str]) -> String {
     bodies.iter().map(part).collect::<Vec<_>>().join("\n")
 }
 
+mod accepted;
 mod jobs;
 mod limits;
 mod never_panics;

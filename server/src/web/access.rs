@@ -35,6 +35,8 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("POST", "/webhooks/github", Anyone),
     ("GET", "/badge/{owner}/{file}", Anyone),
     ("GET", "/static/{*path}", Anyone),
+    ("GET", "/schema/pipeline.json", Anyone),
+    ("GET", "/schema/environments.json", Anyone),
     ("GET", "/login", Anyone),
     ("POST", "/login", Anyone),
     ("POST", "/logout", Person),
