@@ -56,6 +56,7 @@ impl GitHub {
                 source.path,
                 commit.short()
             ))),
+            Err(GitHubError::NoAccess(words)) => Ok(Fetched::Missing(words)),
             Err(error) => Err(error),
         }
     }
@@ -77,6 +78,7 @@ impl GitHub {
         let commit = match self.call(&repo, Call::get(&path)).await {
             Ok(value) => sha(&value),
             Err(GitHubError::NotFound(_) | GitHubError::Refused(_)) => None,
+            Err(GitHubError::NoAccess(words)) => return Ok(Err(words)),
             Err(error) => return Err(error),
         };
         let reference = &source.reference;
