@@ -21,6 +21,7 @@ use crate::store::repos;
 use crate::tasks::{self, Did};
 
 mod decide;
+pub(crate) mod inspect;
 mod lost;
 mod material;
 mod record;

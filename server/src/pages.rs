@@ -12,6 +12,7 @@ mod admin;
 mod ansi;
 mod ask;
 mod assets;
+mod check;
 mod deploy;
 mod environments;
 mod frame;
@@ -27,6 +28,7 @@ mod raw;
 mod repo;
 mod run;
 mod runners;
+mod start;
 #[cfg(debug_assertions)]
 mod ui;
 mod why;
@@ -45,6 +47,14 @@ pub(crate) fn routes() -> Router<App> {
         .route("/repos/{owner}/{repo}", get(repo::page))
         .route("/repos/{owner}/{repo}/runs/{number}", get(run::page))
         .merge(run_tabs())
+        .route(
+            "/repos/{owner}/{repo}/check",
+            get(check::page).post(check::text),
+        )
+        .route(
+            "/repos/{owner}/{repo}/start",
+            get(start::page).post(start::start),
+        )
         .route(
             "/repos/{owner}/{repo}/runs/{number}/jobs/{job}",
             get(job::page),

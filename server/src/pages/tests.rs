@@ -158,6 +158,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/repos/acme/shop/runs/42/jobs/image", "Skipped"),
     ("/repos/acme/shop/runs/46/jobs/unit", "Running"),
     ("/repos/acme/api/runs/1/jobs/print", "Passed"),
+    ("/repos/acme/shop/check", "Check"),
+    ("/repos/acme/shop/start", "Start a run"),
     ("/environments", "Failed"),
     ("/repos/acme/shop/environments", "Failed"),
     ("/repos/acme/shop/environments/production", "Failed"),

@@ -107,6 +107,10 @@ pub(crate) fn of_pod(state: PodState) -> Status {
     }
 }
 
+/// A file about to be checked, one that can be run, and one that cannot.
+pub(crate) const CHECK: Status = Status::new(Family::Neutral, "none", "Check");
+pub(crate) const CHECK_PASSED: Status = Status::new(Family::Passed, "passed", "Good");
+pub(crate) const CHECK_FAILED: Status = Status::new(Family::Failed, "failed", "Not good");
 /// A rollout past its deadline. Pods that come later may still turn it, so it has not failed.
 pub(crate) const LATE: Status = Status::new(Family::Attention, "attention", "Late");
 /// Something a person must look at, late or failed.
@@ -150,6 +154,7 @@ pub(crate) fn of_event(event: &str) -> &str {
     match event {
         "pull_request" => "pull request",
         "manual" => "by hand",
+        "schedule" => "on schedule",
         other => other,
     }
 }

@@ -43,6 +43,10 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     // Pages.
     ("GET", "/", Person),
     ("GET", "/repos/{owner}/{repo}", Person),
+    ("GET", "/repos/{owner}/{repo}/check", Person),
+    ("POST", "/repos/{owner}/{repo}/check", Person),
+    ("GET", "/repos/{owner}/{repo}/start", Person),
+    ("POST", "/repos/{owner}/{repo}/start", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/graph", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/timing", Person),

@@ -113,6 +113,36 @@ pub(crate) async fn steps(
     .await
 }
 
+/// A job as it was planned.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct PlannedRow {
+    pub(crate) name: String,
+    pub(crate) group_name: String,
+    pub(crate) matrix: String,
+    pub(crate) needs: String,
+    pub(crate) condition: String,
+    /// Why it never ran, if it never did.
+    pub(crate) skip: Option<String>,
+    pub(crate) timeout_seconds: i64,
+    /// Attempts there may be behind the first.
+    pub(crate) retries: i64,
+    pub(crate) retry_on: String,
+    pub(crate) work: String,
+}
+
+/// The jobs of a run as they were planned, in order.
+pub(crate) async fn planned(reader: &Reader, run: RunId) -> sqlx::Result<Vec<PlannedRow>> {
+    sqlx::query_as(
+        "select name, group_name, matrix, needs, condition, timeout_seconds, retry_on, work,
+                case when state = 'skipped' then reason end as skip,
+                retries_left + max(attempt - 1, 0) as retries
+         from jobs where run_id = ?1 order by position limit 500",
+    )
+    .bind(run.0)
+    .fetch_all(reader)
+    .await
+}
+
 /// When the own work of each job of a run began, behind the checkout: job and moment.
 pub(crate) async fn work_begun(reader: &Reader, run: RunId) -> sqlx::Result<Vec<(i64, i64)>> {
     sqlx::query_as(
