@@ -89,6 +89,15 @@ impl Definition {
         manual.map(|manual| manual.inputs.as_slice())
     }
 
+    /// What is read and planned, but not carried out by any runner of this version, each with its
+    /// place. A run must not begin with it; looking at the plan, and rehearsing it, does no harm.
+    pub fn later(&self) -> Vec<Problem> {
+        let deploys = self.deploys();
+        deploys
+            .flat_map(|(_, deploy)| deploy.later.iter().cloned())
+            .collect()
+    }
+
     /// The jobs' names, in the file's order.
     pub fn jobs(&self) -> impl Iterator<Item = &JobName> {
         self.jobs.iter().map(|job| &job.name.value)
@@ -316,6 +325,8 @@ pub(crate) struct DeployDefinition {
     pub(crate) source: SourceDefinition,
     pub(crate) strategy: Strategy,
     pub(crate) verify: Verify,
+    /// What of it no runner of this version carries out.
+    pub(crate) later: Vec<Problem>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

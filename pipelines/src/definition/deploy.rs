@@ -3,7 +3,7 @@
 use super::keys::{BLUE_GREEN, CANARY, DEPLOY, STRATEGY, VERIFY};
 use super::problem::{At, Problem};
 use super::reader::{Fields, Reader};
-use super::tree::{Kind, Node};
+use super::tree::{Entry, Kind, Node};
 use super::{DeployDefinition, SourceDefinition};
 use crate::limits::{
     BAKE_DEFAULT, BEFORE_MAX, BLUE_GREEN_KEEP, CANARY_HOLD, CANARY_STEPS, CANARY_STEPS_MAX,
@@ -29,12 +29,50 @@ pub(crate) fn deploy(reader: &mut Reader, node: &Node) -> Option<DeployDefinitio
         None => Some(Strategy::Rolling),
     };
     let verify = verify(reader, &fields);
+    let later = later(&fields, strategy.as_ref());
     Some(DeployDefinition {
+        later,
         environment: environment?,
         source: source?,
         strategy: strategy?,
         verify,
     })
+}
+
+/// What is read and planned, but what no runner of this version carries out. It must be told before
+/// anything is built: a deploy that goes another way than its file says would be worse than none.
+fn later(fields: &Fields<'_>, strategy: Option<&Strategy>) -> Vec<Problem> {
+    let mut all = Vec::new();
+    let mut add = |entry: &Entry, what: &str, hint: &str| {
+        let message = format!("{what} is not carried out by this version");
+        all.push(Problem::new(entry.place, &entry.key, message).hint(hint));
+    };
+    if let (
+        Some(entry),
+        Some(Strategy::Recreate | Strategy::BlueGreen { .. } | Strategy::Canary { .. }),
+    ) = (fields.find("strategy"), strategy)
+    {
+        let hint = "deploy with `rolling`; a Deployment may say `Recreate` in its own manifest";
+        add(entry, "this strategy", hint);
+    }
+    if let Some(entry) = fields.find("before") {
+        add(
+            entry,
+            "`before`",
+            "run what must come first in a job that this one needs",
+        );
+    }
+    let verify = fields.find("verify");
+    if let Some(Kind::Mapping(entries)) = verify.map(|entry| &entry.value.kind)
+        && let Some(entry) = entries.iter().find(|entry| entry.key == "http")
+    {
+        add(
+            entry,
+            "`http`",
+            "a readiness probe of the pods is waited for",
+        );
+    }
+    all
 }
 
 fn source(reader: &mut Reader, fields: &Fields<'_>) -> Option<SourceDefinition> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipelines::job::Outcome;
-use pipelines::plan::ReleaseSource;
+use pipelines::plan::{DeployWork, ReleaseSource, Strategy};
 use pipelines::wire::{Bundle, Report};
 
 use super::apply::{self, Prepared, Refusal, Unwritten};
@@ -25,6 +25,9 @@ const PROBLEMS_TOLD_MAX: usize = 3;
 /// The release: as it was stored, or made from the repository, and then stored.
 pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bundle, Early> {
     let deploy = job.deploy;
+    if let Some(reason) = not_carried_out(&deploy.work) {
+        return Err(early(Outcome::Failed, reason));
+    }
     if let Some(bundle) = &deploy.bundle {
         let count = bundle.objects.len();
         steps
@@ -72,6 +75,26 @@ pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bun
     }
     job.reporter.send(Report::Bundle(bundle.clone())).await?;
     Ok(bundle)
+}
+
+/// What a deploy asks for that this runner would not do. The server refuses such files; this is for
+/// plans that come another way, as from a newer server.
+fn not_carried_out(work: &DeployWork) -> Option<String> {
+    let strategy = match work.strategy {
+        Strategy::Rolling => None,
+        Strategy::Recreate => Some("`recreate`"),
+        Strategy::BlueGreen { .. } => Some("`blue_green`"),
+        Strategy::Canary { .. } => Some("`canary`"),
+    };
+    let before = match &work.source {
+        ReleaseSource::Manifests { before, .. } if !before.is_empty() => Some("`before`"),
+        ReleaseSource::Manifests { .. } | ReleaseSource::Promote { .. } => None,
+    };
+    let http = work.verify.http.as_ref().map(|_| "`verify.http`");
+    let what = strategy.or(before).or(http)?;
+    Some(format!(
+        "this runner does not carry out {what}: nothing was changed. Update it, or take that out of the pipeline file"
+    ))
 }
 
 /// Writes every problem to the log, and the first ones to the reason.

@@ -129,6 +129,10 @@ fn judge<'a>(
         Ok(definition) => definition,
         Err(problems) => return (text, broken(problems)),
     };
+    let later = definition.later();
+    if !later.is_empty() {
+        return (text, broken(later));
+    }
     match targets {
         Targets::Good(environments) => {
             let verdict = match plan(&definition, &context(environments)) {
