@@ -4,11 +4,13 @@ use super::*;
 use crate::environment::Environments;
 use proptest::prelude::*;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     include_str!("../../../examples/service.yml"),
     include_str!("../../../examples/deploy.yml"),
     include_str!("../../../examples/promote.yml"),
     include_str!("../../../examples/environments.yml"),
+    include_str!("../../../examples/canary.yml"),
+    include_str!("accepted.yml"),
 ];
 
 fn check(text: &str) {
