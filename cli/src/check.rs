@@ -1,130 +1,141 @@
 //! `seaworthy check`: reads pipeline files as the server would, and says what is wrong.
 
+pub(crate) mod event;
+pub(crate) mod files;
+pub(crate) mod show;
+
 use std::path::{Path, PathBuf};
 
-use pipelines::definition::{Definition, Problem};
 use pipelines::environment::Environments;
-use pipelines::planner;
+use pipelines::planner::{self, Context};
 
 use crate::Exit;
+use event::{EventArgs, EventSpec, Facts};
+use show::{Finding, Format, Planned};
 
 /// What to check.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 nothing is wrong; 1 something is; 2 wrong use.")]
 pub(crate) struct Args {
     /// Files or folders; a folder means its `.seaworthy/` (or the pipeline files in it).
     #[arg(default_value = ".")]
     paths: Vec<PathBuf>,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// Print also what each pipeline does for an event
+    #[arg(long)]
+    plan: bool,
+    #[command(flatten)]
+    event: EventArgs,
+    /// Where copies of other repositories' files are, as OWNER/NAME@REF/PATH
+    #[arg(long, value_name = "DIR")]
+    templates: Option<PathBuf>,
 }
 
-/// Prints `file:line:column: error: message` and a hint for each problem.
+/// Prints every problem, and says how many there are.
 pub(crate) fn run(args: &Args) -> Exit {
+    if args.event.event.is_some() && !args.plan {
+        eprintln!("seaworthy: --event says for what to plan: give --plan, too");
+        return Exit::Usage;
+    }
     let mut files = Vec::new();
     for path in &args.paths {
-        match find(path) {
+        match files::find(path) {
             Ok(found) if found.is_empty() => {
                 eprintln!(
                     "seaworthy: no pipeline file in {}: write .seaworthy/NAME.yml",
                     path.display()
                 );
-                return Exit::Failed;
+                return Exit::Usage;
             }
             Ok(found) => files.extend(found),
             Err(error) => {
                 eprintln!("seaworthy: cannot read {}: {error}", path.display());
-                return Exit::Failed;
+                return Exit::Usage;
             }
         }
     }
     files.sort();
     files.dedup();
-    let problems: usize = files.iter().map(|file| check(file)).sum();
+    let mut findings = Vec::new();
+    for file in &files {
+        match check(args, file) {
+            Ok(found) => findings.push(found),
+            Err(words) => {
+                eprintln!("seaworthy: {words}");
+                return Exit::Usage;
+            }
+        }
+    }
+    print!("{}", show::print(args.format, &findings));
+    let problems = findings.iter().map(|found| found.problems.len()).sum();
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     eprintln!(
         "{} checked, {} found",
         count(files.len(), "file"),
         count(problems, "problem")
     );
-    if problems == 0 {
-        Exit::Done
-    } else {
-        Exit::Failed
+    match problems {
+        0 => Exit::Done,
+        _ => Exit::Failed,
     }
 }
 
-fn is_yaml(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "yml" || extension == "yaml")
-}
-
-fn find(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        // Asked for by name, so it is read whatever it is called, and a missing one is an error.
-        return std::fs::metadata(path).map(|_| vec![path.to_owned()]);
-    }
-    let folder = path.join(".seaworthy");
-    let single = path.join(".seaworthy.yml");
-    let mut found = Vec::new();
-    if single.is_file() {
-        found.push(single.clone());
-    }
-    let folder = if folder.is_dir() {
-        folder
-    } else {
-        path.to_owned()
+fn check(args: &Args, file: &Path) -> Result<Finding, String> {
+    let mut found = Finding {
+        file: file.to_owned(),
+        text: String::new(),
+        problems: Vec::new(),
+        planned: None,
     };
-    for entry in std::fs::read_dir(folder)? {
-        let file = entry?.path();
-        if is_yaml(&file) && file.is_file() && file != single {
-            found.push(file);
+    match files::read(file) {
+        Ok(text) => found.text = text,
+        Err(problems) => {
+            found.problems = problems;
+            return Ok(found);
         }
+    }
+    if files::is_environments(file) {
+        found.problems = Environments::parse(&found.text).err().unwrap_or_default();
+        return Ok(found);
+    }
+    let definition = match files::parse(&found.text, args.templates.as_deref()) {
+        Ok(definition) => definition,
+        Err(problems) => {
+            found.problems = problems;
+            return Ok(found);
+        }
+    };
+    let environments = files::environments_beside(file);
+    found.problems = planner::check(&definition, environments.as_ref());
+    if !args.plan || !found.problems.is_empty() {
+        return Ok(found);
+    }
+    let Some(pipeline) = files::pipeline_name(file) else {
+        let file = file.display();
+        return Err(format!(
+            "{file} cannot be planned: its name is none of a pipeline"
+        ));
+    };
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let facts = Facts::read(folder.unwrap_or(Path::new(".")))?;
+    let spec = args.event.event.clone();
+    let context = Context {
+        pipeline: &pipeline,
+        environments: &environments.unwrap_or_else(Environments::none),
+        event: &facts.event(&spec.unwrap_or(EventSpec::Push(None)), &args.event.inputs),
+        repository: args.event.repository.as_ref().unwrap_or(&facts.repository),
+        changed: &event::changed(&args.event.changed),
+    };
+    match planner::plan(&definition, &context) {
+        Ok(planner::Planned::Run(plan)) => found.planned = Some(Planned::Run(Box::new(plan))),
+        Ok(planner::Planned::NotTriggered(reason)) => {
+            found.planned = Some(Planned::NotTriggered(reason));
+        }
+        Err(problems) => found.problems = problems,
     }
     Ok(found)
-}
-
-fn is_environments(file: &Path) -> bool {
-    file.file_stem().is_some_and(|stem| stem == "environments")
-}
-
-fn check(file: &Path) -> usize {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            println!("{}:1:1: error: cannot read it: {error}", file.display());
-            return 1;
-        }
-    };
-    let problems = if is_environments(file) {
-        Environments::parse(&text).err().unwrap_or_default()
-    } else {
-        match Definition::parse(&text) {
-            Ok(definition) => planner::check(&definition, environments_beside(file).as_ref()),
-            Err(problems) => problems,
-        }
-    };
-    problems.iter().for_each(|problem| show(file, problem));
-    problems.len()
-}
-
-/// The environments the file's deploys name, if the file beside it can be read. What is wrong
-/// there is told when that file is checked itself.
-fn environments_beside(file: &Path) -> Option<Environments> {
-    ["environments.yml", "environments.yaml"]
-        .iter()
-        .find_map(|name| {
-            let text = std::fs::read_to_string(file.with_file_name(name)).ok()?;
-            Environments::parse(&text).ok()
-        })
-}
-
-fn show(file: &Path, problem: &Problem) {
-    println!(
-        "{}:{}:{}: error: {}",
-        file.display(),
-        problem.line,
-        problem.column,
-        problem.message
-    );
-    if let Some(hint) = &problem.hint {
-        println!("  hint: {hint}");
-    }
 }

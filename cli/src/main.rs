@@ -3,6 +3,7 @@
 mod admin;
 mod bench;
 mod check;
+mod exec;
 mod runner;
 mod serve;
 mod signals;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "seaworthy", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 the work failed; 2 wrong use; 3 configuration refused; \
-                        4 storage refused (locked, damaged or of a newer version)."
+                        4 storage refused (locked, damaged or of a newer version); 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,6 +32,8 @@ enum Command {
     Runner(runner::Args),
     /// Check pipeline files and say what is wrong, at which line and column.
     Check(check::Args),
+    /// Run the working tree's pipeline on this machine, without a server.
+    Exec(Box<exec::Args>),
     /// Administer runners, tokens and sign-in, also while the server runs.
     Admin(admin::Args),
     /// Measure latency, throughput and memory of a server and runners on this machine.
@@ -45,6 +48,7 @@ enum Exit {
     Usage = 2,
     Configuration = 3,
     Storage = 4,
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
     }
     match cli.command {
         Command::Check(args) => check::run(&args).into(),
+        Command::Exec(args) => with_runtime(|| exec::run(*args)),
         Command::Serve(args) => with_runtime(|| serve::run(args)),
         Command::Runner(args) => with_runtime(|| runner::run(args)),
         Command::Admin(args) => with_runtime(|| admin::run(args)),

@@ -5,10 +5,13 @@
 //! arrives at a channel ([`crate::desk`]), and what it made is kept in memory until the run ends.
 
 mod assign;
+mod folder;
+pub mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipelines::ids::{Attempt, Fence, JobId, RunnerId};
 use pipelines::job::{Job, JobEvent, Lease, Outcome, State, Status};
@@ -20,9 +23,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::RunnerConfig;
 use crate::desk::{Desk, LocalDesk, LocalStore, Told};
-use crate::execute::{Host, execute};
+use crate::execute::{Host, Reach, execute};
 use crate::image;
+use crate::lease::LeaseTiming;
+
+pub use folder::{LocalFolder, sweep};
 
 /// What is to be run.
 pub struct LocalRun {
@@ -40,6 +47,26 @@ pub struct LocalRun {
     pub store: LocalStore,
 }
 
+impl Host {
+    /// The host of a run without a server. `config` must have the folder's path.
+    pub fn local(config: RunnerConfig, folder: &LocalFolder, reach: Reach) -> Self {
+        Self {
+            config,
+            instance: folder.instance(),
+            timing: LeaseTiming {
+                heartbeat: HEARTBEAT,
+                unreachable_max: crate::lease::UNREACHABLE_MAX,
+            },
+            reach,
+            halt: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+        }
+    }
+}
+
+/// How often a job asks whether it should stop; it is told at once.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// Something that a person may want to see.
 #[derive(Debug, Clone)]
 pub enum News {
@@ -49,6 +76,15 @@ pub enum News {
     Report(JobName, Report),
     /// More of a job's log: whole records ([`pipelines::log`]).
     Log(JobName, Vec<u8>),
+    /// A job keeps a file.
+    Artifact {
+        /// The job.
+        job: JobName,
+        /// Its path in the job's workspace.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 /// What a job left for later ones.
@@ -261,6 +297,13 @@ impl Conductor {
         };
         let report = match told {
             Told::Log(bytes) => return self.tell(News::Log(name, bytes)),
+            Told::Artifact { path, bytes } => {
+                return self.tell(News::Artifact {
+                    job: name,
+                    path,
+                    bytes,
+                });
+            }
             Told::Report(report) => report,
         };
         self.tell(News::Report(name.clone(), report.clone()));

@@ -17,6 +17,13 @@ pub enum Told {
     Report(Report),
     /// More of its log: whole records ([`pipelines::log`]), in order, none twice.
     Log(Vec<u8>),
+    /// It keeps a file.
+    Artifact {
+        /// Its path in the workspace.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
 }
 
 /// A desk in this process: what a job tells arrives at a channel.
@@ -86,6 +93,11 @@ impl LocalDesk {
 
     pub(super) fn report(&self, report: &Report) {
         self.tell(Told::Report(report.clone()));
+    }
+
+    /// Tells that a file is kept.
+    pub(super) fn kept(&self, path: String, bytes: u64) {
+        self.tell(Told::Artifact { path, bytes });
     }
 
     fn tell(&self, told: Told) {

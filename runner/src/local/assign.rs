@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use pipelines::ids::{Attempt, DeployNumber, JobId, ReleaseNumber};
 use pipelines::job::Lease;
-use pipelines::names::{Digest, JobName, PinnedImage};
+use pipelines::names::{Digest, InvalidName, JobName, PinnedImage};
 use pipelines::plan::{
-    DeployWork, Late, MissingOutput, OUTPUT_DIGEST, PlannedJob, ReleaseSource, Work,
+    BuildWork, DeployWork, Late, MissingOutput, OUTPUT_DIGEST, PlannedJob, ReleaseSource, Text,
+    Work,
 };
+use pipelines::planner::fit_tag;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, LeaseProof};
 
 use super::Conductor;
 use crate::clock;
 use crate::engine::JobKey;
+use crate::keep::paths;
 
 /// The assignment of a job under a lease, or why there is none.
 pub(super) fn assignment(
@@ -23,9 +26,15 @@ pub(super) fn assignment(
     let filled = planned.work.fill(&|late| fill(conductor, late));
     let work = match filled.map_err(|missing| missing.to_string())? {
         Work::Steps(work) => AssignedWork::Steps(work),
-        Work::Build(work) => AssignedWork::Build(work),
+        Work::Build(work) => AssignedWork::Build(with_fit_tags(work)?),
         Work::Deploy(work) => AssignedWork::Deploy(Box::new(deploy(conductor, work)?)),
     };
+    let mut run = conductor.local.facts.clone();
+    if conductor.host.reach.deploy && matches!(work, AssignedWork::Deploy(_)) {
+        // Of its own: what a server has deployed is refused, and left as it is.
+        let own = format!("local/{}", run.repository.name()).parse();
+        run.repository = own.map_err(|error: InvalidName| error.to_string())?;
+    }
     Ok(Assignment {
         job,
         lease: LeaseProof {
@@ -33,11 +42,21 @@ pub(super) fn assignment(
             fence: lease.fence,
         },
         name: planned.name.clone(),
-        run: conductor.local.facts.clone(),
+        run,
         timeout_seconds: planned.timeout_seconds,
         log_offset: 0,
         work,
     })
+}
+
+/// Tags must be tags once they are filled.
+fn with_fit_tags(mut work: BuildWork) -> Result<BuildWork, String> {
+    for tag in &mut work.tags {
+        let filled = tag.to_string();
+        let fit = fit_tag(&filled);
+        *tag = Text::Known(fit.ok_or_else(|| format!("`{filled}` is no valid tag of an image"))?);
+    }
+    Ok(work)
 }
 
 /// What an attempt of a job is called on the engine.
@@ -54,6 +73,10 @@ pub(super) fn key(
         repository: facts.repository.to_string(),
         run: facts.number.to_string(),
         name: planned.name.to_string(),
+        volumes: match &planned.work {
+            Work::Steps(work) => paths::volumes(&work.caches),
+            Work::Build(_) | Work::Deploy(_) => Vec::new(),
+        },
     }
 }
 
@@ -63,10 +86,8 @@ fn fill(conductor: &Conductor, late: &Late) -> Result<String, MissingOutput> {
         Late::Output { job, name } => {
             let made = conductor.made.get(job);
             let value = made.and_then(|made| made.outputs.get(name));
-            value.cloned().ok_or_else(|| MissingOutput {
-                job: job.clone(),
-                name: name.clone(),
-            })
+            // As on a server: a job that did not run has made nothing, which is an empty text.
+            Ok(value.cloned().unwrap_or_default())
         }
     }
 }
