@@ -5,6 +5,7 @@
 //! (`tree`), from the tree to the types below (`syntax`, `jobs`, `work`), and is then checked as a
 //! whole (`rules`).
 
+mod borrowed;
 mod build;
 mod deploy;
 mod extends;
@@ -46,6 +47,8 @@ pub struct Definition {
     pub(crate) concurrency: Option<ConcurrencyDefinition>,
     /// The files of other repositories it was read with.
     pub(crate) templates: Vec<UsedTemplate>,
+    /// What of it stands in them.
+    pub(crate) borrowed: borrowed::Borrowed,
     /// In the file's order; needs exist and have no cycles.
     pub(crate) jobs: Vec<JobDefinition>,
 }
@@ -67,7 +70,8 @@ impl Definition {
         }
         match file {
             Some(file) if reader.problems.is_empty() => Ok(file.definition),
-            Some(_) | None => Err(tidy(reader.problems)),
+            Some(file) => Err(file.definition.settle(reader.problems)),
+            None => Err(tidy(reader.problems)),
         }
     }
 
@@ -93,9 +97,13 @@ impl Definition {
     /// place. A run must not begin with it; looking at the plan, and rehearsing it, does no harm.
     pub fn later(&self) -> Vec<Problem> {
         let deploys = self.deploys();
-        deploys
-            .flat_map(|(_, deploy)| deploy.later.iter().cloned())
-            .collect()
+        let later = deploys.flat_map(|(_, deploy)| deploy.later.iter().cloned());
+        self.settle(later.collect())
+    }
+
+    /// Problems with places of the file, in its order, each once, and no more than help.
+    pub(crate) fn settle(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        tidy(self.borrowed.settle(problems))
     }
 
     /// The jobs' names, in the file's order.

@@ -13,7 +13,7 @@ mod work;
 use std::collections::BTreeMap;
 
 use self::matrix::Cell;
-use crate::definition::{Definition, JobDefinition, Place, Problem, tidy};
+use crate::definition::{Definition, JobDefinition, Place, Problem};
 use crate::environment::Environments;
 use crate::event::{ChangedPaths, EventKind, GitEvent};
 use crate::expression::Values;
@@ -73,7 +73,7 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
             let needs = needs(&made, &cells);
             if let Err(problem) = budget.take(&made, &needs) {
                 problems.push(problem);
-                return Err(tidy(problems));
+                return Err(definition.settle(problems));
             }
             match planned_job(&made, needs) {
                 Ok(planned) => jobs.extend(planned),
@@ -82,7 +82,7 @@ pub fn plan(definition: &Definition, context: &Context<'_>) -> Result<Planned, V
         }
     }
     if !problems.is_empty() {
-        return Err(tidy(problems));
+        return Err(definition.settle(problems));
     }
     Ok(Planned::Run(Plan {
         pipeline: context.pipeline.clone(),
@@ -143,7 +143,7 @@ pub(crate) fn cell_counts(definition: &Definition) -> Vec<usize> {
 /// on another branch, and not at hand) nothing is left to check: `parse` has done the rest.
 pub fn check(definition: &Definition, environments: Option<&Environments>) -> Vec<Problem> {
     match environments {
-        Some(environments) => tidy(targets::problems(definition, environments)),
+        Some(environments) => definition.settle(targets::problems(definition, environments)),
         None => Vec::new(),
     }
 }

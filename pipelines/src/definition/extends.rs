@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::borrowed::Borrowed;
 use super::keys::TEMPLATE_FILE;
-use super::problem::{Place, Problem};
+use super::problem::Problem;
 use super::reader::Reader;
 use super::tree::{self, Entry, Kind, Node};
 use crate::limits::{EXTENDS_DEPTH_MAX, TEMPLATE_FILES_MAX};
@@ -20,7 +21,7 @@ pub(crate) struct Shelf<'t> {
     /// The templates of other repositories' files, once read; an error as a sentence.
     read: BTreeMap<TemplateSource, Result<Vec<Entry>, String>>,
     /// Where templates of other repositories were put in: what is wrong there is theirs.
-    pub(crate) borrowed: Vec<(Place, TemplateSource)>,
+    pub(crate) borrowed: Borrowed,
 }
 
 /// Where a job or template looks for what it extends.
@@ -64,7 +65,7 @@ impl<'t> Shelf<'t> {
             own,
             fetched,
             read: BTreeMap::new(),
-            borrowed: Vec::new(),
+            borrowed: Borrowed::default(),
         }
     }
 
@@ -132,11 +133,9 @@ impl<'t> Shelf<'t> {
                 return None;
             }
         };
-        if name.source.is_some() {
-            put_at(&mut template.value, text.place);
-            template.place = text.place;
+        if let Some(source) = &name.source {
             self.borrowed
-                .extend(name.source.clone().map(|source| (text.place, source)));
+                .append(text.place, source, &mut template.value);
         }
         let here = name.source.clone();
         trail.push(name);
@@ -211,19 +210,6 @@ fn template_entries(reader: &mut Reader, tree: &Node) -> Vec<Entry> {
             .unwrap_or(&[])
             .to_vec(),
         None => Vec::new(),
-    }
-}
-
-/// What is read from elsewhere has its place where it is put in.
-fn put_at(node: &mut Node, place: Place) {
-    node.place = place;
-    match &mut node.kind {
-        Kind::Scalar { .. } => {}
-        Kind::Sequence(items) => items.iter_mut().for_each(|item| put_at(item, place)),
-        Kind::Mapping(entries) => entries.iter_mut().for_each(|entry| {
-            entry.place = place;
-            put_at(&mut entry.value, place);
-        }),
     }
 }
 

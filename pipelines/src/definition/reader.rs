@@ -10,7 +10,6 @@ use crate::expression::{Gap, Template};
 use crate::limits::{PATTERNS_MAX, PROBLEMS_MAX};
 use crate::names::InvalidName;
 use crate::pattern::Patterns;
-use crate::template::TemplateSource;
 
 /// Collects problems while values are read.
 #[derive(Debug, Default)]
@@ -46,18 +45,6 @@ impl Reader {
         // Beyond the limit nothing is shown, so a hostile file need not be explained in full.
         if !self.is_full() {
             self.problems.push(problem);
-        }
-    }
-
-    /// Says of every problem in a borrowed template whose it is.
-    pub(crate) fn lend(&mut self, borrowed: &[(Place, TemplateSource)]) {
-        for problem in &mut self.problems {
-            let at = |(place, _): &&(Place, TemplateSource)| {
-                (place.line, place.column) == (problem.line, problem.column)
-            };
-            if let Some((_, source)) = borrowed.iter().find(at) {
-                problem.message = format!("{} (in {source})", problem.message);
-            }
         }
     }
 

@@ -43,7 +43,6 @@ pub(crate) fn file(reader: &mut Reader, tree: &Node, fetched: &Templates) -> Opt
     };
     let mut shelf = Shelf::new(own, fetched);
     let (jobs, is_whole) = read_jobs(reader, &fields, &mut shelf)?;
-    reader.lend(&shelf.borrowed);
     Some(File {
         is_whole,
         definition: Definition {
@@ -51,6 +50,7 @@ pub(crate) fn file(reader: &mut Reader, tree: &Node, fetched: &Templates) -> Opt
             env,
             concurrency,
             templates: shelf.used(),
+            borrowed: shelf.borrowed,
             jobs,
         },
     })

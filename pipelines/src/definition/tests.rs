@@ -51,5 +51,6 @@ mod jobs;
 mod limits;
 mod never_panics;
 mod shape;
+mod templates;
 mod values;
 mod yaml;
