@@ -50,6 +50,7 @@ mod accepted;
 mod jobs;
 mod limits;
 mod never_panics;
+mod refusals;
 mod shape;
 mod templates;
 mod values;

@@ -106,8 +106,10 @@ pub(crate) fn matrix(reader: &mut Reader, node: &Node) -> Option<MatrixDefinitio
     let product = product.fold(1_usize, |all, (_, values)| all.saturating_mul(values.len()));
     let count = product.saturating_add(matrix.include.len());
     if count > JOBS_MAX {
-        let message =
-            format!("the matrix has {count} cells; a pipeline may have at most {JOBS_MAX} jobs");
+        let more = if count == usize::MAX { "more than " } else { "" };
+        let message = format!(
+            "the matrix has {more}{count} cells; a pipeline may have at most {JOBS_MAX} jobs"
+        );
         reader.report(Problem::new(node.place, "matrix", message));
         return None;
     }
