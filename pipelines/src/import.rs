@@ -11,12 +11,15 @@ mod gitlab;
 mod globs;
 mod images;
 mod jenkins;
+mod mend;
 mod model;
 mod names;
+mod needs;
 mod operators;
 mod script;
 mod source;
 mod travis;
+mod triggered;
 mod variables;
 mod woodpecker;
 mod write;
@@ -128,7 +131,11 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}; {}", self.line, self.what, self.why, self.hint)
+        write!(
+            f,
+            "{}: {}: {}; {}",
+            self.line, self.what, self.why, self.hint
+        )
     }
 }
 
@@ -153,11 +160,21 @@ pub fn import(kind: Kind, text: &str) -> Result<Imported, Vec<Problem>> {
         Kind::Gitlab => gitlab::pipeline(&source::read(text)?, &mut notes),
         Kind::Jenkins => jenkins::pipeline(text, &mut notes)?,
     };
+    mend::mend(&mut pipeline, &mut notes);
+    triggered::drop_needless(&mut pipeline);
+    if kind != Kind::Actions {
+        // There, as here, a job is skipped with what it needs.
+        needs::loosen(&mut pipeline);
+    }
+    triggered::let_people_start(&mut pipeline);
     leave_out_empty(&mut pipeline);
     let notes = notes.into_list();
     if pipeline.jobs.is_empty() {
         let mut problems: Vec<_> = notes.into_iter().map(problem).collect();
-        let message = format!("nothing here could be translated: is it {}?", kind.described());
+        let message = format!(
+            "nothing here could be translated: is it {}?",
+            kind.described()
+        );
         problems.push(Problem::new(Place::START, "", message));
         return Err(problems);
     }
@@ -207,27 +224,6 @@ fn leave_out_empty(pipeline: &mut Pipeline) {
         }
     }
     pipeline.jobs = kept;
-}
-
-/// The files that decide about a cache; noted if they can only be guessed, or not even that.
-fn cache_key(paths: &[String], line: u32, notes: &mut Notes) -> Option<Vec<String>> {
-    let what = paths.join(", ");
-    let Some(key) = images::key_of(paths) else {
-        notes.add(
-            line,
-            &what,
-            "it is not known which files decide about this cache",
-            "add a `cache` with `key: [FILE]` and `paths`",
-        );
-        return None;
-    };
-    notes.add(
-        line,
-        &what,
-        &format!("the cache is kept as long as `{key}` stays the same, which is a guess"),
-        "name the files that decide under `key`",
-    );
-    Some(vec![key.to_owned()])
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod event;
 mod expression;
 mod graph;
 pub mod ids;
+pub mod import;
 pub mod job;
 pub mod junit;
 pub mod limits;

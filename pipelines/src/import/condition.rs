@@ -30,13 +30,26 @@ impl Condition {
         match self {
             Condition::Not(inner) => *inner,
             Condition::Fixed(fixed) => Condition::Fixed(!fixed),
+            Condition::All(parts) => match find_pushed(&parts) {
+                Some(branch) => branch.clone().not(),
+                None => Condition::Not(Box::new(Condition::All(parts))),
+            },
             other => Condition::Not(Box::new(other)),
         }
     }
 
+    /// A push to such a branch: a pull request from one is not meant.
+    pub(super) fn pushed(branches: Vec<String>) -> Condition {
+        let request = Condition::Is(Test::Event("pull_request".into()));
+        Condition::All(vec![Condition::any(branches, Test::Branch), request.not()])
+    }
+
     /// Any of several texts.
     pub(super) fn any(texts: Vec<String>, test: impl Fn(String) -> Test) -> Condition {
-        let mut all: Vec<_> = texts.into_iter().map(|text| Condition::Is(test(text))).collect();
+        let mut all: Vec<_> = texts
+            .into_iter()
+            .map(|text| Condition::Is(test(text)))
+            .collect();
         match all.len() {
             1 => all.remove(0),
             _ => Condition::Any(all),
@@ -54,6 +67,26 @@ impl Condition {
     /// A push of any tag.
     pub(super) fn any_tag() -> Condition {
         Condition::Is(Test::Tag("**".into()))
+    }
+}
+
+/// The branch of [`Condition::pushed`]. What is no push to a branch is, for us, nothing of that
+/// branch: a pull request from it neither, which the other systems call by another name.
+fn find_pushed(parts: &[Condition]) -> Option<&Condition> {
+    let request = Condition::Is(Test::Event("pull_request".into())).not();
+    match parts {
+        [branch, other] | [other, branch] if *other == request && is_branch(branch) => Some(branch),
+        _ => None,
+    }
+}
+
+fn is_branch(condition: &Condition) -> bool {
+    match condition {
+        Condition::Is(test) => matches!(test, Test::Branch(_)),
+        Condition::Any(parts) => parts.iter().all(is_branch),
+        Condition::All(_) | Condition::Not(_) | Condition::Fixed(_) | Condition::Unknown(_) => {
+            false
+        }
     }
 }
 
@@ -95,17 +128,20 @@ pub(super) fn verdict(condition: &Condition) -> Verdict {
 }
 
 /// Lays nested conditions flat and moves negations inwards.
-fn simplify(condition: Condition) -> Condition {
+pub(super) fn simplify(condition: Condition) -> Condition {
     match condition {
         Condition::Not(inner) => match simplify(*inner) {
             Condition::Fixed(fixed) => Condition::Fixed(!fixed),
             Condition::Not(inner) => *inner,
-            Condition::Any(parts) => {
-                simplify(Condition::All(parts.into_iter().map(Condition::not).collect()))
-            }
-            Condition::All(parts) => {
-                simplify(Condition::Any(parts.into_iter().map(Condition::not).collect()))
-            }
+            Condition::Any(parts) => simplify(Condition::All(
+                parts.into_iter().map(Condition::not).collect(),
+            )),
+            Condition::All(parts) => match find_pushed(&parts) {
+                Some(branch) => simplify(branch.clone().not()),
+                None => simplify(Condition::Any(
+                    parts.into_iter().map(Condition::not).collect(),
+                )),
+            },
             other => Condition::Not(Box::new(other)),
         },
         Condition::All(parts) => several(parts, true),
@@ -126,12 +162,40 @@ fn several(parts: Vec<Condition>, all: bool) -> Condition {
             other => add(&mut flat, other),
         }
     }
+    if !all {
+        flat = factored(flat);
+    }
     match flat.len() {
         0 => Condition::Fixed(all),
         1 => flat.remove(0),
         _ if all => Condition::All(flat),
         _ => Condition::Any(flat),
     }
+}
+
+/// Any of several that all ask for the same besides: what they share is asked for once.
+fn factored(parts: Vec<Condition>) -> Vec<Condition> {
+    let lists: Option<Vec<Vec<Condition>>> = parts
+        .iter()
+        .map(|part| match part {
+            Condition::All(parts) => Some(parts.clone()),
+            _ => None,
+        })
+        .collect();
+    let Some([first, rest @ ..]) = lists.as_deref() else {
+        return parts;
+    };
+    let is_shared = |part: &&Condition| rest.iter().all(|list| list.contains(part));
+    let shared: Vec<Condition> = first.iter().filter(is_shared).cloned().collect();
+    if rest.is_empty() || shared.is_empty() {
+        return parts;
+    }
+    let own = |list: &Vec<Condition>| {
+        let own = list.iter().filter(|part| !shared.contains(part));
+        several(own.cloned().collect(), true)
+    };
+    let any = several(std::iter::once(first).chain(rest).map(own).collect(), false);
+    vec![several([shared.clone(), vec![any]].concat(), true)]
 }
 
 /// The tests of one key, if the condition is about one key: any of them, or (with `true`) none.
@@ -234,5 +298,14 @@ fn describe(condition: &Condition) -> String {
             let parts: Vec<_> = parts.iter().map(describe).collect();
             parts.join(" or ")
         }
+    }
+}
+
+/// What is left to a person to start, because its condition cannot be said: better never than where
+/// it was not meant to run.
+pub(super) fn by_hand_only() -> When {
+    When {
+        event: vec!["manual".into()],
+        ..When::default()
     }
 }

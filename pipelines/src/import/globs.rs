@@ -165,7 +165,11 @@ fn alternatives(text: &str) -> Option<Vec<String>> {
     }
     let parts: Vec<&str> = text.split('|').collect();
     // `^a|b$` binds its anchors to one side each: who writes it means the whole.
-    let trim = |part: &&str| part.trim_start_matches('^').trim_end_matches('$').to_owned();
+    let trim = |part: &&str| {
+        part.trim_start_matches('^')
+            .trim_end_matches('$')
+            .to_owned()
+    };
     (parts.len() <= ALTERNATIVES_MAX).then(|| parts.iter().map(trim).collect())
 }
 

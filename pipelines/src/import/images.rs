@@ -15,7 +15,10 @@ pub(super) fn of_language(language: &str, version: Option<&str>) -> Option<Strin
         "rust" => ("rust", "1"),
         "java" | "kotlin" => ("eclipse-temurin", "21"),
         "groovy" => ("gradle", "8-jdk21"),
-        "scala" => ("sbtscala/scala-sbt", "eclipse-temurin-21.0.7_6_1.11.2_3.7.1"),
+        "scala" => (
+            "sbtscala/scala-sbt",
+            "eclipse-temurin-21.0.7_6_1.11.2_3.7.1",
+        ),
         "ruby" => ("ruby", "3.4"),
         "php" => ("php", "8.4-cli"),
         "elixir" => ("elixir", "1.18"),
@@ -69,7 +72,10 @@ fn tag(image: &str, version: &str) -> String {
         "python" => version.trim_end_matches("-dev"),
         _ => version,
     };
-    let version = version.split([' ', ',', '|', '<']).next().unwrap_or(version);
+    let version = version
+        .split([' ', ',', '|', '<'])
+        .next()
+        .unwrap_or(version);
     match image {
         "php" => format!("{version}-cli"),
         _ => version.to_owned(),
@@ -141,12 +147,18 @@ pub(super) fn make_ready(service: &mut Service) {
     let (ready, variable) = match image {
         "postgres" | "postgresql" | "postgis" => {
             let variable = ("POSTGRES_HOST_AUTH_METHOD", "trust");
-            ("pg_isready", (!has("POSTGRES_PASSWORD")).then_some(variable))
+            (
+                "pg_isready",
+                (!has("POSTGRES_PASSWORD")).then_some(variable),
+            )
         }
         "mysql" => {
             let variable = ("MYSQL_ALLOW_EMPTY_PASSWORD", "yes");
             let has_password = has("MYSQL_ROOT_PASSWORD") || has("MYSQL_ALLOW_EMPTY");
-            ("mysqladmin ping -h 127.0.0.1", (!has_password).then_some(variable))
+            (
+                "mysqladmin ping -h 127.0.0.1",
+                (!has_password).then_some(variable),
+            )
         }
         "mariadb" => {
             let variable = ("MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "yes");
@@ -197,31 +209,6 @@ pub(super) fn cache_of(tool: &str) -> Option<Cache> {
         key: texts(key),
         paths: texts(paths),
     })
-}
-
-/// The file that most likely decides about the content of these folders.
-pub(super) fn key_of(paths: &[String]) -> Option<&'static str> {
-    let any = |words: &[&str]| {
-        let has = |path: &String| words.iter().any(|word| path.contains(word));
-        paths.iter().any(has)
-    };
-    [
-        (["node_modules", ".npm", "/npm"].as_slice(), "package-lock.json"),
-        (&["yarn"], "yarn.lock"),
-        (&["pnpm"], "pnpm-lock.yaml"),
-        (&["cargo", "target"], "Cargo.lock"),
-        (&["pip", "venv", "site-packages"], "requirements.txt"),
-        (&["poetry"], "poetry.lock"),
-        (&["bundle", "gems"], "Gemfile.lock"),
-        (&["pkg/mod", "go-build", "gopath"], "go.sum"),
-        (&[".m2"], "pom.xml"),
-        (&["gradle"], "build.gradle"),
-        (&["composer", "vendor"], "composer.lock"),
-        (&["ccache"], "CMakeLists.txt"),
-    ]
-    .into_iter()
-    .find(|(words, _)| any(words))
-    .map(|(_, key)| key)
 }
 
 /// A folder as it is in a container, where the home is root's.

@@ -57,7 +57,7 @@ pub(super) struct Pipeline {
     pub(super) by_hand: Vec<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Triggers {
     pub(super) push: Option<Filter>,
     pub(super) pull_request: Option<Filter>,
@@ -81,13 +81,19 @@ pub(super) struct Filter {
     pub(super) paths: Vec<String>,
 }
 
-#[derive(Debug)]
+impl Filter {
+    pub(super) fn is_empty(&self) -> bool {
+        self.branches.is_empty() && self.tags.is_empty() && self.paths.is_empty()
+    }
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Schedule {
     pub(super) cron: String,
     pub(super) zone: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Input {
     pub(super) name: String,
     pub(super) kind: &'static str,
@@ -197,10 +203,14 @@ pub(super) struct Retry {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Job {
+    /// Where it stands in the source.
+    pub(super) line: u32,
     /// Comments above it.
     pub(super) by_hand: Vec<String>,
     pub(super) name: String,
     pub(super) needs: Vec<String>,
+    /// Nobody waits for it: it runs when a person wants it to.
+    pub(super) is_optional: bool,
     pub(super) when: When,
     pub(super) image: Option<String>,
     pub(super) services: Vec<Service>,
@@ -217,7 +227,6 @@ pub(super) struct Job {
     pub(super) outputs: Pairs,
     pub(super) timeout: Option<String>,
     pub(super) retry: Option<Retry>,
-    pub(super) concurrency: Option<Concurrency>,
 }
 
 impl Job {

@@ -44,7 +44,44 @@ impl Names {
     }
 }
 
-/// A word as names of secrets and axes have it: `NPM-Token` becomes `npm_token`.
+/// The name of an axis or an input: `Node.Version` becomes `node-version`.
+pub(super) fn axis(text: &str) -> String {
+    let name = job(text);
+    match name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        true => name,
+        false => format!("v{name}"),
+    }
+}
+
+/// The name of a service, by which the steps reach it.
+pub(super) fn service(text: &str) -> String {
+    job(text).replace('_', "-").trim_matches('-').to_owned()
+}
+
+/// The name of a step: one line, without gaps.
+pub(super) fn step(text: &str) -> Option<String> {
+    const CHARS_MAX: usize = 80;
+    let mut name = String::new();
+    let mut rest = text.trim().lines().next().unwrap_or_default();
+    while let Some((before, behind)) = rest.split_once("${{") {
+        name.push_str(before);
+        rest = behind.split_once("}}").map_or("", |(_, behind)| behind);
+    }
+    name.push_str(rest);
+    let words: Vec<&str> = name
+        .split_whitespace()
+        .filter(|word| *word != "()")
+        .collect();
+    let name: String = words
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    let name: String = name.chars().take(CHARS_MAX).collect();
+    (!name.trim().is_empty()).then_some(name)
+}
+
+/// A word as names of secrets have it: `NPM-Token` becomes `npm_token`.
 pub(super) fn secret(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars() {

@@ -51,7 +51,11 @@ pub(super) fn parse(text: &str) -> Option<Expression> {
     if tokens.len() > TOKENS_MAX {
         return None;
     }
-    let mut parser = Parser { tokens, at: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        depth: 0,
+    };
     let expression = parser.or()?;
     (parser.at == parser.tokens.len()).then_some(expression)
 }

@@ -35,7 +35,10 @@ impl Part {
         let script = lines.join("\n");
         let changes_shell = script.lines().any(|line| {
             let word = line.split_whitespace().next().unwrap_or_default();
-            matches!(word, "cd" | "export" | "exit" | "set" | "." | "source" | "unset" | "trap")
+            matches!(
+                word,
+                "cd" | "export" | "exit" | "set" | "." | "source" | "unset" | "trap"
+            )
         });
         match changes_shell {
             true => format!("(\n{script}\n)"),
@@ -144,6 +147,39 @@ pub(super) fn installs(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word))
 }
 
+/// The secrets that a script wants by its variables' names: other systems keep them in settings,
+/// where no file says which they are.
+pub(super) fn secrets(text: &str, line: u32, own: &[&Pairs], notes: &mut Notes) -> Vec<String> {
+    const WORDS: &[&str] = &[
+        "TOKEN",
+        "PASSWORD",
+        "SECRET",
+        "PASSWD",
+        "API_KEY",
+        "PRIVATE_KEY",
+    ];
+    let mut secrets = Vec::new();
+    for name in super::variables::names(text) {
+        let is_upper = name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let is_known = own.iter().any(|env| env.iter().any(|(key, _)| key == name));
+        let is_set = text.contains(&format!("{name}="));
+        let is_secret = WORDS.iter().any(|word| name.contains(word));
+        let is_ours = name.starts_with("CI_") || name.starts_with("SEAWORTHY_");
+        if is_secret && is_upper && !is_known && !is_set && !is_ours && !name.starts_with('_') {
+            let secret = name.to_ascii_lowercase();
+            if super::names::secret(&secret) == secret {
+                let why = format!("it looks like a secret, so the step names `{secret}`");
+                let hint = "store it on the server under this name";
+                notes.add(line, &format!("${name}"), &why, hint);
+                super::model::add(&mut secrets, secret);
+            }
+        }
+    }
+    secrets
+}
+
 /// Notes what will not work in a step although it is only text to us.
 pub(super) fn inspect(text: &str, line: u32, notes: &mut Notes) {
     for (at, one) in text.lines().enumerate() {
@@ -162,28 +198,54 @@ fn obstacle(code: &str) -> Option<(&'static str, &'static str)> {
     const CLUSTER: &str = "it changes a cluster from a script, where nobody watches the rollout";
     let commands: Vec<&str> = code
         .split(['|', '&', ';', '(', '`'])
-        .map(|part| part.trim_start_matches(['(', ' ', '!', '{', '\'', '"']).trim())
+        .map(|part| {
+            part.trim_start_matches(['(', ' ', '!', '{', '\'', '"'])
+                .trim()
+        })
         .collect();
     let begins = |words: &[&str]| {
         let any = |command: &&str| words.iter().any(|word| command.starts_with(word));
-        commands.iter().any(|command| any(command))
+        commands.iter().any(any)
     };
-    if begins(&["docker build ", "docker buildx ", "docker push ", "podman build ", "buildah "]) {
-        return Some((ENGINE, "make it a job with `build`, which builds and pushes the image"));
+    if begins(&[
+        "docker build ",
+        "docker buildx ",
+        "docker push ",
+        "podman build ",
+        "buildah ",
+    ]) {
+        return Some((
+            ENGINE,
+            "make it a job with `build`, which builds and pushes the image",
+        ));
     }
     if begins(&["docker compose ", "docker-compose "]) {
         return Some((ENGINE, "declare what it starts as `services` of the job"));
     }
     if begins(&["docker login"]) {
-        return Some((ENGINE, "log in once where the runner is; `build` uses that login"));
+        return Some((
+            ENGINE,
+            "log in once where the runner is; `build` uses that login",
+        ));
     }
     if begins(&["docker "]) {
         return Some((ENGINE, "give the step the `image` it wants to run"));
     }
-    if begins(&["kubectl apply", "kubectl set image", "kubectl rollout", "kubectl create"])
-        || begins(&["helm upgrade", "helm install", "helmfile ", "kustomize build"])
-    {
-        return Some((CLUSTER, "make it a job with `deploy`: environment, manifests, images"));
+    if begins(&[
+        "kubectl apply",
+        "kubectl set image",
+        "kubectl rollout",
+        "kubectl create",
+    ]) || begins(&[
+        "helm upgrade",
+        "helm install",
+        "helmfile ",
+        "kustomize build",
+    ]) {
+        return Some((
+            CLUSTER,
+            "make it a job with `deploy`: environment, manifests, images",
+        ));
     }
     is_bash(code).then_some((
         "it needs bash, and a step runs in `sh -e`",
@@ -192,7 +254,9 @@ fn obstacle(code: &str) -> Option<(&'static str, &'static str)> {
 }
 
 fn is_bash(code: &str) -> bool {
-    let words = ["[[ ", "pipefail", "shopt ", "<<<", "<(", "mapfile ", "declare ", "${!"];
+    let words = [
+        "[[ ", "pipefail", "shopt ", "<<<", "<(", "mapfile ", "declare ", "${!",
+    ];
     words.iter().any(|word| code.contains(word))
         || ["source ", "function ", "pushd ", "popd"]
             .iter()

@@ -118,6 +118,15 @@ impl Table {
     }
 }
 
+/// The names of the variables that a text fills in.
+pub(super) fn names(text: &str) -> Vec<&str> {
+    let name = |piece| match piece {
+        Piece::Reference { name, .. } => Some(name),
+        Piece::Text(_) => None,
+    };
+    pieces(text).into_iter().filter_map(name).collect()
+}
+
 fn is_commit(known: &Variable) -> bool {
     known.value == Some("${{ commit }}")
 }

@@ -96,6 +96,9 @@ impl Entries {
 }
 
 fn triggers(triggers: &Triggers) -> Out {
+    if let Some(events) = bare_events(triggers) {
+        return Out::texts(&events);
+    }
     let mut fields = Vec::new();
     let mut filter = |key: &str, filter: &Option<Filter>| {
         if let Some(filter) = filter {
@@ -103,7 +106,13 @@ fn triggers(triggers: &Triggers) -> Out {
             entries.texts("branches", &filter.branches);
             entries.texts("tags", &filter.tags);
             entries.texts("paths", &filter.paths);
-            fields.push(field(key, Out::Map(entries.0)));
+            let is_empty = entries.0.is_empty();
+            let value = if is_empty {
+                Out::Nothing
+            } else {
+                Out::Map(entries.0)
+            };
+            fields.push(field(key, value));
         }
     };
     filter("push", &triggers.push);
@@ -122,7 +131,7 @@ fn triggers(triggers: &Triggers) -> Out {
     }
     match triggers.manual.as_deref() {
         None => {}
-        Some([]) => fields.push(field("manual", Out::Map(Vec::new()))),
+        Some([]) => fields.push(field("manual", Out::Nothing)),
         Some(inputs) => {
             let inputs = inputs.iter().map(|one| field(&one.name, input(one)));
             let inputs = Out::Block(inputs.collect());
@@ -130,6 +139,29 @@ fn triggers(triggers: &Triggers) -> Out {
         }
     }
     Out::Block(fields)
+}
+
+/// The names of the events, if nothing else is said of any of them.
+fn bare_events(triggers: &Triggers) -> Option<Vec<String>> {
+    let is_bare = |filter: &Option<Filter>| filter.as_ref().is_none_or(Filter::is_empty);
+    let is_asked = triggers
+        .manual
+        .as_deref()
+        .is_some_and(|inputs| !inputs.is_empty());
+    if !is_bare(&triggers.push)
+        || !is_bare(&triggers.pull_request)
+        || !triggers.schedule.is_empty()
+        || is_asked
+    {
+        return None;
+    }
+    let all = [
+        ("push", triggers.push.is_some()),
+        ("pull_request", triggers.pull_request.is_some()),
+        ("manual", triggers.manual.is_some()),
+    ];
+    let events = all.iter().filter(|(_, is_there)| *is_there);
+    Some(events.map(|(name, _)| (*name).to_owned()).collect())
 }
 
 fn input(input: &Input) -> Out {
@@ -191,14 +223,14 @@ fn job(job: &Job) -> Out {
     if !job.matrix.is_empty() {
         entries.put("matrix", matrix(&job.matrix));
     }
-    if let Some(one) = &job.concurrency {
-        entries.put("concurrency", concurrency(one));
-    }
     entries.pairs("env", &job.env);
     match job.caches.as_slice() {
         [] => {}
         [one] => entries.put("cache", cache(one)),
-        several => entries.put("cache", Out::Items(several.iter().map(cache_item).collect())),
+        several => entries.put(
+            "cache",
+            Out::Items(several.iter().map(cache_item).collect()),
+        ),
     }
     if let Some(one) = &job.build {
         entries.put("build", build(one));

@@ -3,6 +3,8 @@
 /// Something to be written.
 #[derive(Debug, Clone)]
 pub(super) enum Out {
+    /// A key without a value.
+    Nothing,
     Text(String),
     /// On one line if it fits.
     List(Vec<Out>),
@@ -91,6 +93,7 @@ fn value(file: &mut String, out: &Out, depth: usize) {
         return;
     }
     match out {
+        Out::Nothing => file.push('\n'),
         Out::Text(text) => literal(file, text, depth),
         Out::List(list) => {
             file.push('\n');
@@ -124,7 +127,7 @@ fn fields_of(out: &Out) -> Vec<Field> {
             };
             entries.iter().map(field).collect()
         }
-        Out::Text(_) | Out::List(_) | Out::Items(_) => Vec::new(),
+        Out::Nothing | Out::Text(_) | Out::List(_) | Out::Items(_) => Vec::new(),
     }
 }
 
@@ -168,7 +171,7 @@ fn on_one_line(out: &Out, width: usize) -> Option<String> {
             let line = flow_map(entries)?;
             (line.chars().count() <= width.min(80)).then_some(line)
         }
-        Out::Items(_) => None,
+        Out::Nothing | Out::Items(_) => None,
         Out::Block(fields) => fields.is_empty().then(|| "{}".to_owned()),
     }
 }
@@ -192,7 +195,7 @@ fn in_flow(out: &Out) -> Option<String> {
             Some(format!("[{}]", parts?.join(", ")))
         }
         Out::Map(entries) => flow_map(entries),
-        Out::Items(_) | Out::Block(_) => None,
+        Out::Nothing | Out::Items(_) | Out::Block(_) => None,
     }
 }
 
@@ -205,7 +208,11 @@ fn is_literal(text: &str) -> bool {
 
 fn literal(file: &mut String, text: &str, depth: usize) {
     file.push_str(" |");
-    if text.lines().next().is_some_and(|line| line.starts_with([' ', '\t'])) || text.starts_with('\n')
+    if text
+        .lines()
+        .next()
+        .is_some_and(|line| line.starts_with([' ', '\t']))
+        || text.starts_with('\n')
     {
         file.push('2');
     }
@@ -261,7 +268,9 @@ fn is_plain(text: &str, place: Place) -> bool {
     let is_word = !matches!(text, "" | "null" | "Null" | "NULL" | "~");
     let starts_well = match text.strip_prefix('-') {
         // `-x` is a text, `- x` is a list.
-        Some(rest) => rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && place == Place::Block,
+        Some(rest) => {
+            rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && place == Place::Block
+        }
         None => !text.starts_with(is_first_bad),
     };
     is_word
