@@ -1,12 +1,19 @@
 //! Folders as tar streams: made while they are sent, never whole in memory, symlinks never followed.
+//! And the other way: streams read on a thread of their own, while they come.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
+
+pub mod cache;
+mod shape;
+mod sink;
+
+pub use sink::{Sink, Sunk, hex};
 
 /// Bytes of one piece of a stream.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -52,15 +59,78 @@ where
     futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 
+/// Gives a stream to `work`, on a thread of its own, and answers what that does. `work` need not read
+/// to the end. When the call is dropped, its reader breaks off with an error.
+pub async fn consume<T, F>(
+    mut pieces: impl Stream<Item = io::Result<Bytes>> + Unpin,
+    work: F,
+) -> io::Result<T>
+where
+    F: FnOnce(PieceReader) -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(PIECES_MAX);
+    let reader = PieceReader {
+        receiver,
+        piece: Bytes::new(),
+        has_ended: false,
+    };
+    let worker = tokio::task::spawn_blocking(move || work(reader));
+    while let Some(piece) = pieces.next().await {
+        if sender.send(piece.map(Some)).await.is_err() {
+            break;
+        }
+    }
+    // Nobody reads any more: then nobody waits for the end.
+    let _ = sender.send(Ok(None)).await;
+    worker.await.map_err(io::Error::other)?
+}
+
+/// The reading end of a stream, for a thread that may wait.
+pub struct PieceReader {
+    receiver: mpsc::Receiver<io::Result<Option<Bytes>>>,
+    piece: Bytes,
+    has_ended: bool,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() && !self.has_ended {
+            match self.receiver.blocking_recv() {
+                Some(Ok(Some(piece))) => self.piece = piece,
+                Some(Ok(None)) => self.has_ended = true,
+                Some(Err(error)) => return Err(error),
+                None => return Err(io::Error::other("stopped before its end")),
+            }
+        }
+        let bytes = self.piece.len().min(buffer.len());
+        buffer[..bytes].copy_from_slice(&self.piece.split_to(bytes));
+        Ok(bytes)
+    }
+}
+
 /// Appends a whole folder, itself first.
 pub fn append_folder(builder: &mut Builder, folder: &Path, rights: Rights) -> io::Result<()> {
-    append(builder, folder, Path::new("."), rights)?;
-    let mut stack = vec![std::path::PathBuf::new()];
+    append_tree(builder, folder, Path::new("."), rights)
+}
+
+/// Appends a file, or a folder with all that is in it, as `name`.
+pub fn append_tree(
+    builder: &mut Builder,
+    root: &Path,
+    name: &Path,
+    rights: Rights,
+) -> io::Result<()> {
+    append(builder, root, name, rights)?;
+    let mut stack = Vec::new();
+    if std::fs::symlink_metadata(root)?.is_dir() {
+        stack.push(PathBuf::new());
+    }
     while let Some(relative) = stack.pop() {
-        for name in sorted_names(&folder.join(&relative))? {
-            let path = relative.join(name);
-            let absolute = folder.join(&path);
-            append(builder, &absolute, &path, rights)?;
+        for entry in sorted_names(&root.join(&relative))? {
+            let path = relative.join(entry);
+            let absolute = root.join(&path);
+            append(builder, &absolute, &name.join(&path), rights)?;
             if std::fs::symlink_metadata(&absolute)?.is_dir() {
                 stack.push(path);
             }

@@ -23,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 use url::Url;
 
+mod files;
+
+pub use files::{KeptCache, KeptFile};
+
 /// How long an answer may take beyond the time the server was told it may wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a heartbeat: one that hangs must leave time for another within the same lease.

@@ -10,6 +10,7 @@ use pipelines::wire::{Checkout, HeartbeatReply, LogAck, Report, Secrets};
 
 use crate::client::{CallError, JobClient};
 
+mod files;
 mod local;
 mod store;
 

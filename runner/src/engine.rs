@@ -7,6 +7,8 @@
 //! 3. [`Engine::serve`], once per service and for all of them at the same time, starts what runs
 //!    beside the steps and waits until it is ready. It runs until it is removed with the job;
 //!    [`Engine::attend`] tells if it ends before. It may be dropped at any time.
+//!
+//!    From here on [`Engine::read_files`] and [`Engine::write_files`] reach the files of the job.
 //! 4. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes,
 //!    waits for its end and removes it. The files of one step are there for the next; nothing else is.
 //! 5. [`Engine::remove`] removes all of it. It is called on every path, also when `prepare` failed,
@@ -23,16 +25,20 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use pipelines::ids::{Attempt, JobId};
 use pipelines::names::{SecretName, ServiceName};
-use pipelines::wire::Assignment;
+use pipelines::wire::{AssignedWork, Assignment};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::config::{EngineChoice, RunnerConfig};
+use crate::keep::paths;
 use crate::logs::StepLog;
 
 pub mod docker;
@@ -54,7 +60,13 @@ pub struct JobKey {
     pub run: String,
     /// The job's name, for people.
     pub name: String,
+    /// Folders of the steps' containers, besides the workspace, that all steps share: absolute
+    /// paths, none within another. What the image has there is in them at first.
+    pub volumes: Vec<String>,
 }
+
+/// Files as a tar stream, in pieces.
+pub type Files = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 impl JobKey {
     /// The key of an assignment.
@@ -66,6 +78,10 @@ impl JobKey {
             repository: assignment.run.repository.to_string(),
             run: assignment.run.number.to_string(),
             name: assignment.name.to_string(),
+            volumes: match &assignment.work {
+                AssignedWork::Steps(work) => paths::volumes(&work.caches),
+                AssignedWork::Build(_) | AssignedWork::Deploy(_) => Vec::new(),
+            },
         }
     }
 
@@ -191,6 +207,22 @@ pub trait Engine: Send + Sync {
         service: &ServiceSpec,
         log: &StepLog,
     ) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// The file or folder at `path`, as the steps see it (absolute), with all that is in it; the
+    /// names begin with the last part of `path`, and symlinks are symlinks. `None`: nothing is
+    /// there. Only the workspace and the job's volumes hold what steps have made.
+    fn read_files(
+        &self,
+        job: &JobKey,
+        path: &str,
+    ) -> impl Future<Output = Result<Option<Files>, EngineError>> + Send;
+
+    /// Puts files where the steps see them; their names are their whole paths, without the first `/`.
+    fn write_files(
+        &self,
+        job: &JobKey,
+        files: Files,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Runs one step.
     fn run(

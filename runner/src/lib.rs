@@ -11,6 +11,7 @@ pub mod desk;
 pub mod engine;
 pub mod execute;
 pub mod image;
+mod keep;
 pub mod lease;
 pub mod local;
 pub mod logs;

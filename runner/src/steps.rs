@@ -10,6 +10,7 @@ use pipelines::wire::{Assignment, Report};
 
 use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
 use crate::execute::{CHECKOUT_STEP, Job, clean, fetch};
+use crate::keep::{Keeper, caches};
 use crate::report::Finish;
 use crate::stop::limit_words;
 
@@ -28,28 +29,43 @@ pub(crate) async fn run<E: Engine>(job: &Job<'_>, engine: &E, work: &StepsWork) 
 
 async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &StepsWork) -> Finish {
     let log = job.begin(CHECKOUT_STEP, "checkout");
+    let keeper = Keeper {
+        job,
+        engine,
+        key,
+        work,
+    };
     let ready = async {
         let checkout = fetch(job, &log).await?;
         let mut steps = work.steps.iter();
         let image = steps
             .find(|step| step.skip.is_none())
             .map_or_else(String::new, |step| step.image.to_string());
+        let filled = async {
+            fill(engine, key, &image, (&checkout, &log)).await?;
+            Ok(caches::restore(&keeper, &checkout, &log).await)
+        };
         let filled = tokio::select! {
-            filled = fill(engine, key, &image, (&checkout, &log)) => filled,
+            filled = filled => filled,
             () = job.stop.token().cancelled() => return Err(Finish::stopped()),
         };
-        filled.map_err(Finish::from)
+        filled.map_err(|error: EngineError| Finish::from(error))
     };
-    let finish = ready.await.err().unwrap_or_else(Finish::passed);
+    let ready = ready.await;
+    let finish = ready.as_ref().err().cloned();
+    let finish = finish.unwrap_or_else(Finish::passed);
     let finish = job.end(CHECKOUT_STEP, finish, None).await;
-    if finish.outcome != Outcome::Passed {
+    let Ok(wanted) = ready else {
         return finish;
-    }
+    };
     let place = CHECKOUT_STEP + 1;
     // The start of services, if there are any, takes the place before the steps.
     let first = place + u32::from(!work.services.is_empty());
     let steps = run_steps(job, engine, key, (first..).zip(&work.steps));
-    services::beside((job, engine, key), (place, &work.services), steps).await
+    let finish = services::beside((job, engine, key), (place, &work.services), steps).await;
+    // A step's place is a small number: a job has a bounded number of them.
+    let last = first + u32::try_from(work.steps.len()).unwrap_or(u32::MAX - first);
+    keeper.keep(last, &wanted, finish).await
 }
 
 /// Runs the steps that are to run. The first failure is the job's, whatever comes after it.

@@ -13,6 +13,7 @@ use crate::config::{EngineChoice, RunnerConfig};
 use crate::work;
 
 pub(crate) mod forge;
+mod keep;
 mod secrets;
 mod server;
 mod services;
@@ -353,12 +354,8 @@ async fn real_containers_build_test_and_push_a_commit() {
     let mut world = World::new().await;
     world.engine = EngineChoice::Docker;
     let commit = world.forge.commit();
-    let ended = world
-        .play(
-            1,
-            steps(&["cat greeting > made", "cat made; git --version || pwd"]),
-        )
-        .await;
+    let work = steps(&["cat greeting > made", "cat made; git --version || pwd"]);
+    let ended = world.play(1, work).await;
     assert_eq!(ended, (Outcome::Passed, None));
     let log = texts(&world.server.log_at_end(1));
     assert!(log.contains(&"hello from the commit".to_owned()), "{log:?}");

@@ -12,8 +12,14 @@ use super::*;
 use crate::logs::JobLog;
 
 mod docker_only;
+mod files;
 mod secrets;
 mod services;
+
+use files::{
+    a_torn_stream_of_files_is_an_error, files_are_put_where_the_steps_see_them,
+    files_come_out_under_their_names,
+};
 
 /// An engine under test, and what images mean to it.
 struct Subject<E> {
@@ -33,6 +39,7 @@ pub(crate) fn key() -> JobKey {
         repository: "acme/shop".into(),
         run: "12".into(),
         name: "test".into(),
+        volumes: Vec::new(),
     }
 }
 
@@ -357,6 +364,9 @@ macro_rules! contract {
 }
 
 contract! {
+    files_come_out_under_their_names
+    files_are_put_where_the_steps_see_them
+    a_torn_stream_of_files_is_an_error
     exit_codes_come_back_with_words
     output_keeps_its_order_and_its_voice
     variables_are_only_ever_text

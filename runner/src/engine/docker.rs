@@ -3,26 +3,27 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::archive::{self, Rights};
 use crate::config::RunnerConfig;
 use crate::engine::{
-    Engine, EngineError, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec,
+    Engine, EngineError, Files, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec,
 };
 use crate::image::registry::Credentials;
 use crate::logs::StepLog;
 
 mod container;
+mod files;
 mod prologue;
 mod pull;
 mod service;
@@ -94,22 +95,7 @@ impl DockerEngine {
         &self.credentials
     }
 
-    async fn upload(&self, container: &str, folder: PathBuf) -> Result<(), DockerError> {
-        let tar =
-            archive::stream(move |builder| archive::append_folder(builder, &folder, Rights::Open));
-        let options = UploadToContainerOptionsBuilder::default()
-            .path(WORKSPACE)
-            .build();
-        let body = bollard::body_try_stream(tar);
-        self.docker()
-            .upload_to_container(container, Some(options), body)
-            .await
-    }
-}
-
-impl Engine for DockerEngine {
-    async fn prepare(&self, job: &JobKey) -> Result<(), EngineError> {
-        let name = job.resource();
+    async fn make_volume(&self, job: &JobKey, name: String) -> Result<(), EngineError> {
         let volume = || {
             self.docker.create_volume(VolumeCreateRequest {
                 name: Some(name.clone()),
@@ -117,9 +103,17 @@ impl Engine for DockerEngine {
                 ..Default::default()
             })
         };
-        patiently(volume)
-            .await
-            .map_err(failed("make a workspace volume"))?;
+        let made = patiently(volume).await;
+        made.map(|_| ()).map_err(failed("make a volume"))
+    }
+}
+
+impl Engine for DockerEngine {
+    async fn prepare(&self, job: &JobKey) -> Result<(), EngineError> {
+        let name = job.resource();
+        for (volume, _) in container::volumes(job) {
+            self.make_volume(job, volume).await?;
+        }
         let network = || {
             self.docker.create_network(NetworkCreateRequest {
                 name: name.clone(),
@@ -146,13 +140,22 @@ impl Engine for DockerEngine {
         log: &StepLog,
     ) -> Result<(), EngineError> {
         self.ensure_image(image, log).await?;
-        // A container that is never started: only through one can a volume be reached.
-        let name = format!("{}-fill", job.resource());
-        let body = container::carrier(job, image);
-        self.create(&name, body).await?;
-        let uploaded = self.upload(&name, folder.to_owned()).await;
-        self.remove_container(&name).await?;
+        self.create(&files::carrier(job), container::carrier(job, image))
+            .await?;
+        let folder = folder.to_owned();
+        let tar =
+            archive::stream(move |builder| archive::append_folder(builder, &folder, Rights::Open));
+        let uploaded = self.upload(job, WORKSPACE, Box::pin(tar)).await;
         uploaded.map_err(failed("copy the checkout into the workspace"))
+    }
+
+    async fn read_files(&self, job: &JobKey, path: &str) -> Result<Option<Files>, EngineError> {
+        self.download(job, path).await
+    }
+
+    async fn write_files(&self, job: &JobKey, files: Files) -> Result<(), EngineError> {
+        let uploaded = self.upload(job, "/", files).await;
+        uploaded.map_err(failed("put files into the job's volumes"))
     }
 
     async fn serve(
@@ -209,11 +212,14 @@ impl Engine for DockerEngine {
         }
         let network = || self.docker.remove_network(&name);
         gone(patiently(network).await).map_err(failed("remove a network"))?;
-        let volume = || {
-            let force = RemoveVolumeOptionsBuilder::default().force(true).build();
-            self.docker.remove_volume(&name, Some(force))
-        };
-        gone(patiently(volume).await).map_err(failed("remove a workspace volume"))
+        for (volume, _) in container::volumes(job) {
+            let remove = || {
+                let force = RemoveVolumeOptionsBuilder::default().force(true).build();
+                self.docker.remove_volume(&volume, Some(force))
+            };
+            gone(patiently(remove).await).map_err(failed("remove a volume"))?;
+        }
+        Ok(())
     }
 
     async fn sweep(&self, instance: Ulid, keep: Keep<'_>) -> Result<usize, EngineError> {

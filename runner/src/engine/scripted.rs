@@ -14,8 +14,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use crate::archive::{self, Rights};
 use crate::engine::{
-    Engine, EngineError, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec, exit,
+    Engine, EngineError, Files, JobKey, Keep, ServiceSpec, ServiceStart, StepEnd, StepSpec, exit,
 };
 use crate::logs::StepLog;
 use crate::stop::limit_words;
@@ -34,8 +35,13 @@ impl ScriptedEngine {
         Self { root }
     }
 
-    fn workspace(&self, job: &JobKey) -> PathBuf {
+    /// What would be `/` in a container.
+    fn files(&self, job: &JobKey) -> PathBuf {
         self.root.join(job.resource())
+    }
+
+    fn workspace(&self, job: &JobKey) -> PathBuf {
+        self.files(job).join("workspace")
     }
 }
 
@@ -80,6 +86,30 @@ impl Engine for ScriptedEngine {
             }
         }
         Ok(())
+    }
+
+    async fn read_files(&self, job: &JobKey, path: &str) -> Result<Option<Files>, EngineError> {
+        let from = self.files(job).join(path.trim_start_matches('/'));
+        if tokio::fs::symlink_metadata(&from).await.is_err() {
+            return Ok(None);
+        }
+        let name = from.file_name().unwrap_or_default().to_owned();
+        Ok(Some(Box::pin(archive::stream(move |builder| {
+            archive::append_tree(builder, &from, Path::new(&name), Rights::Usual)
+        }))))
+    }
+
+    async fn write_files(&self, job: &JobKey, files: Files) -> Result<(), EngineError> {
+        let to = self.files(job);
+        let unpack = move |reader| {
+            let mut archive = tar::Archive::new(reader);
+            for entry in archive.entries()? {
+                entry?.unpack_in(&to)?;
+            }
+            Ok(())
+        };
+        let unpacked = archive::consume(files, unpack).await;
+        unpacked.map_err(|error| broken(&error))
     }
 
     async fn serve(
@@ -161,7 +191,7 @@ impl Engine for ScriptedEngine {
     }
 
     async fn remove(&self, job: &JobKey) -> Result<(), EngineError> {
-        match tokio::fs::remove_dir_all(self.workspace(job)).await {
+        match tokio::fs::remove_dir_all(self.files(job)).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(broken(&error)),

@@ -26,6 +26,8 @@ use url::Url;
 
 use super::PATIENCE;
 
+pub(super) mod kept;
+
 /// A job of run 12 of acme/shop.
 pub(super) fn assignment(job: i64, commit: CommitSha, work: AssignedWork) -> Assignment {
     Assignment {
@@ -72,6 +74,7 @@ struct State {
     cues: Vec<(JobId, String, Cue)>,
     refused: HashSet<JobId>,
     secrets: Option<Result<Secrets, String>>,
+    kept: kept::Kept,
     away: bool,
     asked_while_away: u32,
 }
@@ -132,6 +135,7 @@ impl StandIn {
             .route("/runner/v1/jobs/{job}/report", post(report))
             .route("/runner/v1/jobs/{job}/checkout", post(say_checkout))
             .route("/runner/v1/jobs/{job}/secrets", post(give_secrets))
+            .merge(kept::routes())
             .layer(guard)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(app.clone());
@@ -229,11 +233,8 @@ impl StandIn {
     /// The log as it was when the end of the job was reported.
     pub(super) fn log_at_end(&self, job: i64) -> Vec<u8> {
         let state = self.app.state();
-        state
-            .log_at_end
-            .get(&JobId(job))
-            .cloned()
-            .unwrap_or_default()
+        let log = state.log_at_end.get(&JobId(job));
+        log.cloned().unwrap_or_default()
     }
 }
 

@@ -126,21 +126,37 @@ pub(super) fn carrier(job: &JobKey, image: &str) -> ContainerCreateBody {
     }
 }
 
+/// The volumes of a job, and where they are mounted; the workspace is the first.
+pub(super) fn volumes(job: &JobKey) -> impl Iterator<Item = (String, &str)> {
+    let workspace = (job.resource(), WORKSPACE);
+    let others = job.volumes.iter().enumerate();
+    let others = others.map(|(place, path)| {
+        let name = format!("{}-{place}", job.resource());
+        (name, path.as_str())
+    });
+    std::iter::once(workspace).chain(others)
+}
+
+fn mount((volume, path): (String, &str)) -> Mount {
+    Mount {
+        target: Some(path.to_owned()),
+        source: Some(volume),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            // What an image has at this place must not get mixed into the checkout; elsewhere it
+            // belongs to what the image can do.
+            no_copy: Some(path == WORKSPACE),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
 /// What every container of ours may and may not do.
 fn host(job: &JobKey) -> HostConfig {
     HostConfig {
         network_mode: Some(job.resource()),
-        mounts: Some(vec![Mount {
-            target: Some(WORKSPACE.into()),
-            source: Some(job.resource()),
-            typ: Some(MountType::VOLUME),
-            // What an image has at this place must not get mixed into the checkout.
-            volume_options: Some(MountVolumeOptions {
-                no_copy: Some(true),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }]),
+        mounts: Some(volumes(job).map(mount).collect()),
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(vec!["no-new-privileges".into()]),
         privileged: Some(false),
