@@ -1,4 +1,4 @@
-//! `seaworthy admin`: runners, tokens and sign-in, over the data directory.
+//! `seaworthy admin`: runners, tokens, secrets and sign-in, over the data directory.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,8 @@ use secrecy::ExposeSecret as _;
 use server::admin::{self, AdminError, Listed};
 
 use crate::Exit;
+
+mod secret;
 
 /// What to administer.
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,9 @@ enum Subject {
     /// Tokens of programs that use the API
     #[command(subcommand)]
     Token(Action),
+    /// Secrets of jobs: named in pipeline files, kept sealed, never shown
+    #[command(subcommand)]
+    Secret(secret::Action),
     /// Print a one-time sign-in link
     Login {
         /// What people call the server, if not the address it was last started at
@@ -85,6 +90,7 @@ async fn act(args: &Args) -> Result<(), AdminError> {
             admin::token_revoke(data, name).await?;
             eprintln!("token `{name}` is refused from now on");
         }
+        Subject::Secret(action) => secret::act(data, action).await?,
         Subject::Login { public_url } => {
             let link = admin::login(data, public_url.as_deref()).await?;
             eprintln!("this link works once, within a day:");

@@ -34,7 +34,7 @@ enum Command {
     Check(check::Args),
     /// Run the working tree's pipeline on this machine, without a server.
     Exec(Box<exec::Args>),
-    /// Administer runners, tokens and sign-in, also while the server runs.
+    /// Administer runners, tokens, secrets and sign-in, also while the server runs.
     Admin(admin::Args),
     /// Measure latency, throughput and memory of a server and runners on this machine.
     Bench(bench::Args),

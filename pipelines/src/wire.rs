@@ -17,7 +17,9 @@
 //! | `POST jobs/{job}/artifact?attempt=&fence=&path=&kind=&digest=` | bytes → 204 | the same path and digest: harmless |
 //!
 //! Errors are [`WireError`] with 401 (unknown or revoked token), 409 (the lease was taken away, or
-//! another process uses this token: stop), 426 (speak another version), 503 (later).
+//! another process uses this token: stop), 422 (this cannot be had or kept, and trying again brings
+//! the same: a secret that is missing or not for this job fails it with the sentence), 426 (speak
+//! another version), 503 (later).
 
 use std::collections::BTreeMap;
 

@@ -9,11 +9,14 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::Clock;
+use crate::secrets::KeyError;
 use crate::store::access::{self, NewToken};
 use crate::store::{OpenError, Store, audit};
 use crate::token::{self, Kind, Minted};
 
 pub use crate::store::access::Listed;
+
+pub mod secrets;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,12 @@ pub enum AdminError {
         /// Its name.
         name: String,
     },
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Refused(String),
+    /// The key of the secrets was refused.
+    #[error(transparent)]
+    Key(KeyError),
     /// The database refused.
     #[error("the database refused: {0}")]
     Storage(#[from] sqlx::Error),
@@ -61,8 +70,8 @@ impl AdminError {
     /// What the program exits with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Open(_) | Self::Storage(_) | Self::Io(_) => EXIT_STORAGE,
-            Self::BadName(_) => 2,
+            Self::Open(_) | Self::Storage(_) | Self::Io(_) | Self::Key(_) => EXIT_STORAGE,
+            Self::BadName(_) | Self::Refused(_) => 2,
             Self::Taken { .. } | Self::Missing { .. } => 1,
         }
     }

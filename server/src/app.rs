@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::{self, Blobs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::github::{GitHub, GitHubError};
@@ -32,6 +33,8 @@ pub struct App {
     pub store: Store,
     /// The logs.
     pub objects: Objects,
+    /// The bytes of caches and artifacts.
+    pub blobs: Blobs,
     /// Who listens.
     pub live: Live,
     /// Who has been heard from.
@@ -48,6 +51,17 @@ pub struct App {
     pub draining: CancellationToken,
 }
 
+/// Why the parts could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The settings of GitHub make no client.
+    #[error("SEAWORTHY_GITHUB_API_URL or what belongs to it: {0}")]
+    GitHub(#[from] GitHubError),
+    /// The place for caches and artifacts was refused.
+    #[error(transparent)]
+    Blobs(#[from] blobs::OpenError),
+}
+
 /// One bell for each loop that has something to do when told.
 #[derive(Debug, Default)]
 pub struct Wake {
@@ -59,7 +73,7 @@ pub struct Wake {
 
 impl App {
     /// Puts the parts together. `config.public_url` has been settled by then, or is the listener.
-    pub fn new(config: Config, store: Store) -> Result<Self, GitHubError> {
+    pub fn new(config: Config, store: Store) -> Result<Self, AppError> {
         let clock = Clock;
         let github = match &config.github {
             Some(github) => Some(GitHub::new(github, clock)?),
@@ -71,6 +85,7 @@ impl App {
             data: config.data.clone(),
             leases: Leases::new(Duration::from_millis(config.lease_ms)),
             objects: Objects::new(&config.data),
+            blobs: Blobs::new(&config.objects)?,
             config: Arc::new(config),
             clock,
             store,

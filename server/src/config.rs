@@ -8,16 +8,26 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+mod objects;
 mod read;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
+pub use objects::{BucketConfig, Cloud, ObjectsConfig};
 pub use settings::{SETTINGS, Setting};
 
 /// The exit code of a program whose configuration was refused.
 pub const EXIT_CONFIG: u8 = 3;
+
+/// How many bytes of caches a repository may keep, unless the setting says otherwise.
+const CACHE_BYTES_DEFAULT: u64 = 10 << 30;
+
+/// Where the key of secrets is, unless the setting says otherwise.
+pub fn secret_key_file(data: &Path) -> PathBuf {
+    data.join("secret.key")
+}
 
 /// What `seaworthy serve` can be told. Texts as given: [`ServeArgs::config`] reads them.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,6 +38,15 @@ pub struct ServeArgs {
     /// Where database and logs are
     #[arg(long, env = "SEAWORTHY_DATA", value_name = "DIR")]
     pub data: Option<String>,
+    /// Where caches and artifacts are kept: file:///FOLDER, s3://, gs:// or az://BUCKET/PREFIX
+    #[arg(long, env = "SEAWORTHY_OBJECTS_URL", value_name = "URL")]
+    pub objects_url: Option<String>,
+    /// How many bytes of caches a repository may keep
+    #[arg(long, env = "SEAWORTHY_CACHE_BYTES", value_name = "BYTES")]
+    pub cache_bytes: Option<String>,
+    /// The key that secrets are sealed with
+    #[arg(long, env = "SEAWORTHY_SECRET_KEY_FILE", value_name = "FILE")]
+    pub secret_key_file: Option<String>,
     /// Where to listen; port 0 picks one and prints it
     #[arg(long, env = "SEAWORTHY_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
@@ -71,6 +90,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where database and logs are.
     pub data: PathBuf,
+    /// Where caches and artifacts are kept.
+    pub objects: ObjectsConfig,
+    /// How many bytes of caches a repository may keep; beyond, the least recently used ones go.
+    pub cache_bytes: u64,
+    /// The file with the key that secrets are sealed with.
+    pub secret_key_file: PathBuf,
     /// The GitHub App; without one, the server has pages and runners but no events.
     pub github: Option<GitHubConfig>,
     /// A lease ends this long after the last heartbeat.
@@ -122,6 +147,9 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
             data: data.to_owned(),
+            objects: ObjectsConfig::Folder(data.join("objects")),
+            cache_bytes: CACHE_BYTES_DEFAULT,
+            secret_key_file: secret_key_file(data),
             github: None,
             lease_ms: 30_000,
             heartbeat_ms: 10_000,

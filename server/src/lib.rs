@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod blobs;
 pub mod clock;
 pub mod config;
 pub(crate) mod dispatch;
@@ -16,6 +17,7 @@ pub mod objects;
 pub mod outbox;
 pub(crate) mod pages;
 pub(crate) mod progress;
+pub mod secrets;
 pub mod serve;
 pub mod store;
 pub(crate) mod sweep;

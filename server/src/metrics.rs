@@ -29,6 +29,9 @@ struct Parts {
     requests: Family<Route, Histogram, fn() -> Histogram>,
     github: Family<Outcome, Counter>,
     panics: Family<Task, Counter>,
+    caches: Family<Outcome, Counter>,
+    cache_bytes: Gauge,
+    artifact_bytes: Gauge,
     runs: Family<State, Gauge>,
     queue: Gauge,
     runners: Gauge,
@@ -78,6 +81,10 @@ pub struct Levels {
     pub outbox: i64,
     /// Deliveries not handled yet.
     pub open_deliveries: i64,
+    /// Bytes of all caches.
+    pub cache_bytes: i64,
+    /// Bytes of all artifacts.
+    pub artifact_bytes: i64,
 }
 
 fn durations() -> Histogram {
@@ -93,6 +100,9 @@ impl Default for Metrics {
             requests: Family::new_with_constructor(durations),
             github: Family::default(),
             panics: Family::default(),
+            caches: Family::default(),
+            cache_bytes: Gauge::default(),
+            artifact_bytes: Gauge::default(),
             runs: Family::default(),
             queue: Gauge::default(),
             runners: Gauge::default(),
@@ -123,32 +133,52 @@ impl Default for Metrics {
             parts.github.clone(),
         );
         r.register("panics", "Panics caught, by task", parts.panics.clone());
-        r.register("runs", "Runs by state", parts.runs.clone());
         r.register(
-            "queue_length",
-            "Jobs ready for a runner",
-            parts.queue.clone(),
+            "cache_lookups",
+            "Caches looked for: the very key, one that stands in for it, or none",
+            parts.caches.clone(),
         );
-        r.register(
-            "runners_connected",
-            "Runners heard from lately",
-            parts.runners.clone(),
-        );
-        r.register(
-            "outbox_length",
-            "What GitHub must still be told",
-            parts.outbox.clone(),
-        );
-        let open = parts.open_deliveries.clone();
-        r.register(
-            "deliveries_open",
-            "Deliveries stored and not handled yet",
-            open,
-        );
+        register_levels(r, &parts);
         Self {
             parts: Arc::new(Parts { registry, ..parts }),
         }
     }
+}
+
+/// What the database knows.
+fn register_levels(r: &mut Registry, parts: &Parts) {
+    r.register("runs", "Runs by state", parts.runs.clone());
+    r.register(
+        "queue_length",
+        "Jobs ready for a runner",
+        parts.queue.clone(),
+    );
+    r.register(
+        "runners_connected",
+        "Runners heard from lately",
+        parts.runners.clone(),
+    );
+    r.register(
+        "outbox_length",
+        "What GitHub must still be told",
+        parts.outbox.clone(),
+    );
+    let open = parts.open_deliveries.clone();
+    r.register(
+        "deliveries_open",
+        "Deliveries stored and not handled yet",
+        open,
+    );
+    r.register(
+        "cache_bytes",
+        "Bytes of all caches",
+        parts.cache_bytes.clone(),
+    );
+    r.register(
+        "artifact_bytes",
+        "Bytes of all artifacts",
+        parts.artifact_bytes.clone(),
+    );
 }
 
 impl fmt::Debug for Metrics {
@@ -179,6 +209,11 @@ impl Metrics {
     /// A task panicked and was caught.
     pub fn panic(&self, task: &'static str) {
         self.parts.panics.get_or_create(&Task { task }).inc();
+    }
+
+    /// A cache was looked for.
+    pub fn cache(&self, outcome: &'static str) {
+        self.parts.caches.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A request was answered. `route` is the pattern, not the path: paths are without number.
@@ -221,6 +256,8 @@ impl Metrics {
         parts.runners.set(levels.runners);
         parts.outbox.set(levels.outbox);
         parts.open_deliveries.set(levels.open_deliveries);
+        parts.cache_bytes.set(levels.cache_bytes);
+        parts.artifact_bytes.set(levels.artifact_bytes);
         let mut text = String::new();
         // Writing to a text cannot fail.
         let _ = encode(&mut text, &parts.registry);

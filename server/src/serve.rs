@@ -10,11 +10,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminError};
-use crate::app::App;
+use crate::app::{App, AppError};
+use crate::blobs;
 use crate::config::{Config, EXIT_CONFIG};
-use crate::github::GitHubError;
-use crate::store::{OpenError, Store, access};
-use crate::{tasks, web};
+use crate::store::{self, OpenError, Store, access};
+use crate::{tasks, token, web};
 
 /// How long running requests may take to end once the server stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -39,12 +39,15 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
-    /// The settings of GitHub make no client.
-    #[error("SEAWORTHY_GITHUB_API_URL or what belongs to it: {0}")]
-    GitHub(#[from] GitHubError),
-    /// The first sign-in link could not be made.
-    #[error("cannot make the first sign-in link: {0}")]
-    FirstLink(#[from] AdminError),
+    /// The settings make no server.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The place for caches and artifacts was refused.
+    #[error(transparent)]
+    Blobs(#[from] blobs::OpenError),
+    /// What the first start writes could not be written.
+    #[error("cannot prepare the data directory: {0}")]
+    Prepare(#[from] AdminError),
     /// Serving ended by itself.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -55,8 +58,8 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Open(_) => admin::EXIT_STORAGE,
-            Self::Listen { .. } | Self::GitHub(_) => EXIT_CONFIG,
-            Self::FirstLink(error) => error.exit_code(),
+            Self::Listen { .. } | Self::App(_) | Self::Blobs(_) => EXIT_CONFIG,
+            Self::Prepare(error) => error.exit_code(),
             Self::Io(_) => 1,
         }
     }
@@ -80,6 +83,7 @@ pub async fn serve(
     config.listen = listener.local_addr().map_err(listen)?;
     let address = config.listen;
     let app = App::new(config, store)?;
+    prepare_blobs(&app).await?;
     admin::note_address(&data, &app.public_url)?;
     #[allow(clippy::print_stderr, reason = "the one line that programs wait for")]
     {
@@ -108,6 +112,13 @@ pub async fn serve(
     }
     tracing::info!("stopped");
     Ok(served?)
+}
+
+/// Looks whether caches and artifacts can be kept where the settings say.
+async fn prepare_blobs(app: &App) -> Result<(), ServeError> {
+    let number = store::blobs::installation(&app.store, token::random_number()).await;
+    let number = number.map_err(AdminError::from)?.to_string();
+    Ok(app.blobs.prepare(&app.config.objects, &number).await?)
 }
 
 /// Answers requests until `shutdown`, and then for a while those that are running.

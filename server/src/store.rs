@@ -19,9 +19,12 @@ use sqlx::sqlite::{
 
 pub mod access;
 pub(crate) mod api;
+pub(crate) mod artifacts;
 pub(crate) mod assignments;
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod blobs;
+pub(crate) mod caches;
 mod cell;
 pub(crate) mod deliveries;
 pub(crate) mod deploys;
@@ -35,6 +38,9 @@ pub(crate) mod repos;
 pub(crate) mod runners;
 pub(crate) mod runs;
 pub(crate) mod schedules;
+pub mod secrets;
+pub(crate) mod standing;
+pub(crate) mod test_reports;
 pub(crate) mod views;
 
 #[cfg(test)]

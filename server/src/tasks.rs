@@ -135,6 +135,15 @@ pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
             Ok(Did::Nothing)
         },
     ));
+    tasks.spawn(run(
+        with(),
+        every("stored bytes", 60_000),
+        |_| None,
+        |app| async move {
+            crate::blobs::sweep::tick(&app).await?;
+            Ok(Did::Nothing)
+        },
+    ));
     tasks.close();
     tasks
 }

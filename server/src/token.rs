@@ -76,6 +76,13 @@ pub fn random_secret() -> SecretString {
     random_hex::<32>().into()
 }
 
+/// A random number that is not negative: it names something, and is no secret.
+pub(crate) fn random_number() -> i64 {
+    let mut bytes = [0; 8];
+    rand::fill(&mut bytes).expect("the system gives random bytes");
+    i64::from_le_bytes(bytes) & i64::MAX
+}
+
 /// What is stored of a secret.
 pub fn hash(secret: &str) -> [u8; 32] {
     let mut hash = [0; 32];

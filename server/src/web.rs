@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tracing::Instrument;
 
 use crate::app::App;
@@ -17,6 +18,7 @@ use crate::pages::login::message_page;
 pub(crate) mod access;
 pub(crate) mod actions;
 pub(crate) mod api;
+pub(crate) mod artifacts;
 pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod runner_api;
@@ -36,6 +38,7 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(runner_api::routes())
         .merge(api::routes())
+        .merge(artifacts::routes())
         .merge(crate::pages::routes())
         .merge(actions::routes())
         .merge(live::routes())
@@ -44,10 +47,16 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(access::nothing_here)
         .layer(from_fn_with_state(app.clone(), access::same_origin))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(shrinks()))
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
+}
+
+/// What is worth compressing. Bytes of caches and artifacts mostly are compressed already, and their
+/// length and digest are told.
+fn shrinks() -> impl Predicate {
+    DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"))
 }
 
 /// Calls that wait on purpose, or stream: they have no deadline.
@@ -55,6 +64,9 @@ const PATIENT: &[&str] = &[
     "/live",
     "/runner/v1/claim",
     "/runner/v1/jobs/{job}/heartbeat",
+    // As long as the bytes keep coming.
+    "/runner/v1/jobs/{job}/cache",
+    "/runner/v1/jobs/{job}/artifact",
 ];
 /// Any other answer takes less, or something is wrong.
 const ANSWER_MAX: Duration = Duration::from_secs(60);

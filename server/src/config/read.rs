@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Config, ConfigError, GitHubConfig, ServeArgs};
+use super::objects::{bytes, environment, objects};
+use super::{CACHE_BYTES_DEFAULT, Config, ConfigError, GitHubConfig, ServeArgs, secret_key_file};
 
 const GITHUB_API: &str = "https://api.github.com";
 const GITHUB_WEB: &str = "https://github.com";
@@ -16,6 +17,9 @@ const GITHUB_WEB: &str = "https://github.com";
 #[serde(deny_unknown_fields)]
 struct File {
     data: Option<String>,
+    objects_url: Option<String>,
+    cache_bytes: Option<Number>,
+    secret_key_file: Option<String>,
     listen: Option<String>,
     public_url: Option<String>,
     lease: Option<Number>,
@@ -46,7 +50,11 @@ impl From<Number> for String {
     }
 }
 
-fn refuse(setting: &str, problem: impl Into<String>, hint: impl Into<String>) -> ConfigError {
+pub(super) fn refuse(
+    setting: &str,
+    problem: impl Into<String>,
+    hint: impl Into<String>,
+) -> ConfigError {
     ConfigError {
         setting: setting.to_owned(),
         problem: problem.into(),
@@ -81,12 +89,22 @@ impl ServeArgs {
             pace: pick(self.github_pace, file.github_pace.map(Into::into)),
         };
         let data = pick(self.data, file.data).unwrap_or_else(|| "./data".into());
+        let data = PathBuf::from(data);
+        let cache_bytes = match pick(self.cache_bytes, file.cache_bytes.map(Into::into)) {
+            Some(text) => bytes("SEAWORTHY_CACHE_BYTES", &text)?,
+            None => CACHE_BYTES_DEFAULT,
+        };
+        let objects_url = pick(self.objects_url, file.objects_url);
+        let key_file = pick(self.secret_key_file, file.secret_key_file);
         Ok(Config {
             listen: listen(pick(self.listen, file.listen).as_deref())?,
             public_url: pick(self.public_url, file.public_url)
                 .map(|text| origin("SEAWORTHY_PUBLIC_URL", &text))
                 .transpose()?,
-            data: PathBuf::from(data),
+            objects: objects(objects_url.as_deref(), &data, environment())?,
+            cache_bytes,
+            secret_key_file: key_file.map_or_else(|| secret_key_file(&data), PathBuf::from),
+            data,
             github: github.read()?,
             lease_ms,
             heartbeat_ms: (lease_ms / 3).max(50),

@@ -24,6 +24,21 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "where database and logs are",
     },
     Setting {
+        name: "SEAWORTHY_OBJECTS_URL",
+        default: "`objects/` in the data directory",
+        meaning: "where caches and artifacts are kept: `file:///FOLDER`, or `s3://`, `gs://`, `az://` and `BUCKET/PREFIX`",
+    },
+    Setting {
+        name: "SEAWORTHY_CACHE_BYTES",
+        default: "10 GiB",
+        meaning: "how many bytes of caches a repository may keep; beyond, the least recently used ones go",
+    },
+    Setting {
+        name: "SEAWORTHY_SECRET_KEY_FILE",
+        default: "`secret.key` in the data directory",
+        meaning: "the file with the key that secrets are sealed with; made when the first secret is set",
+    },
+    Setting {
         name: "SEAWORTHY_LISTEN",
         default: "127.0.0.1:8080",
         meaning: "where the server listens; port 0 picks one and prints it",

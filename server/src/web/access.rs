@@ -56,6 +56,11 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         "/repos/{owner}/{repo}/runs/{number}/artifacts",
         Person,
     ),
+    (
+        "GET",
+        "/repos/{owner}/{repo}/runs/{number}/artifacts/{id}/{file}",
+        Person,
+    ),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/file", Person),
     ("GET", "/repos/{owner}/{repo}/runs/{number}/events", Person),
     (
@@ -109,6 +114,21 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         "/api/v1/repos/{owner}/{repo}/runs/{number}/rerun",
         Program,
     ),
+    (
+        "GET",
+        "/api/v1/repos/{owner}/{repo}/runs/{number}/artifacts",
+        Program,
+    ),
+    (
+        "GET",
+        "/api/v1/repos/{owner}/{repo}/runs/{number}/artifacts/{id}",
+        Program,
+    ),
+    (
+        "GET",
+        "/api/v1/repos/{owner}/{repo}/runs/{number}/jobs/{job}/tests",
+        Program,
+    ),
     ("GET", "/api/v1/repos/{owner}/{repo}/environments", Program),
     (
         "GET",
@@ -123,6 +143,11 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("POST", "/runner/v1/jobs/{job}/log", Runner),
     ("POST", "/runner/v1/jobs/{job}/report", Runner),
     ("POST", "/runner/v1/jobs/{job}/checkout", Runner),
+    ("POST", "/runner/v1/jobs/{job}/secrets", Runner),
+    ("POST", "/runner/v1/jobs/{job}/cache/find", Runner),
+    ("GET", "/runner/v1/jobs/{job}/cache/{cache}", Runner),
+    ("POST", "/runner/v1/jobs/{job}/cache", Runner),
+    ("POST", "/runner/v1/jobs/{job}/artifact", Runner),
 ];
 
 /// Who may call the route with this pattern; none if the table does not know it.

@@ -28,6 +28,7 @@ use crate::store::api::{self, RunFilter, RunRow};
 use crate::store::audit;
 use crate::store::repos::{self, Repo};
 
+mod kept;
 mod shape;
 
 #[cfg(test)]
@@ -51,6 +52,18 @@ pub(crate) fn routes() -> Router<App> {
         .route(
             "/api/v1/repos/{owner}/{repo}/runs/{number}/rerun",
             post(rerun),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/runs/{number}/artifacts",
+            get(kept::list_artifacts),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/runs/{number}/artifacts/{id}",
+            get(kept::download),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/runs/{number}/jobs/{job}/tests",
+            get(kept::tests),
         )
         .route(
             "/api/v1/repos/{owner}/{repo}/environments",

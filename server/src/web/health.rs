@@ -9,7 +9,7 @@ use axum::routing::get;
 use crate::app::App;
 use crate::error::PageError;
 use crate::metrics::Levels;
-use crate::store::{deliveries, outbox, repos, runs};
+use crate::store::{blobs, deliveries, outbox, repos, runs};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -50,7 +50,10 @@ async fn metrics(State(app): State<App>) -> Result<Response, PageError> {
 async fn levels(app: &App) -> sqlx::Result<Levels> {
     let db = app.store.reader();
     let since = app.clock.now().0 - i64::try_from(app.config.lease_ms).unwrap_or(i64::MAX);
+    let (cache_bytes, artifact_bytes) = blobs::total_bytes(db).await?;
     Ok(Levels {
+        cache_bytes,
+        artifact_bytes,
         runs: runs::count_by_state(db).await?,
         queue: runs::count_queued_jobs(db).await?,
         runners: runs::count_runners_since(db, since).await?,

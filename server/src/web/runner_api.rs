@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::post;
-use pipelines::ids::{Attempt, Fence, JobId, RunnerId};
+use axum::routing::{get, post};
+use pipelines::ids::{JobId, RunnerId};
 use pipelines::job::Lease;
-use pipelines::limits::{CLAIM_WAIT, LOG_BYTES_MAX, LOG_CHUNK_BYTES_MAX, REPORT_BYTES_MAX};
+use pipelines::limits::{CLAIM_WAIT, LOG_CHUNK_BYTES_MAX, REPORT_BYTES_MAX};
 use pipelines::wire::{
-    Checkout, Claim, Heartbeat, HeartbeatReply, LeaseProof, LeasedJob, LogAck, PROTOCOL, Register,
+    Checkout, Claim, Heartbeat, HeartbeatReply, LeaseProof, LeasedJob, PROTOCOL, Register,
     Registered,
 };
 use serde::Deserialize;
@@ -33,13 +33,19 @@ use crate::dispatch::{self, ClaimError};
 use crate::error::{ApiError, Failure};
 use crate::leases::Arrival;
 use crate::live::Topic;
-use crate::objects::AppendError;
 use crate::progress::ApplyError;
 use crate::store::jobs::{self, Holding};
 use crate::store::{repos, runners};
 use crate::token::{Kind, Presented};
 
+mod artifacts;
+mod caches;
+mod log;
 mod report;
+mod secrets;
+mod upload;
+
+pub(crate) use upload::unavailable;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +55,7 @@ const LOG_BODY_BYTES_MAX: usize = LOG_CHUNK_BYTES_MAX + 128 * 1024;
 
 /// The routes of the wire.
 pub(crate) fn routes() -> Router<App> {
-    let log = post(append_log).layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX));
+    let log = post(log::append).layer(DefaultBodyLimit::max(LOG_BODY_BYTES_MAX));
     let report = post(report::receive).layer(DefaultBodyLimit::max(REPORT_BYTES_MAX));
     Router::new()
         .route("/runner/v1/register", post(register))
@@ -58,6 +64,11 @@ pub(crate) fn routes() -> Router<App> {
         .route("/runner/v1/jobs/{job}/log", log)
         .route("/runner/v1/jobs/{job}/report", report)
         .route("/runner/v1/jobs/{job}/checkout", post(checkout))
+        .route("/runner/v1/jobs/{job}/secrets", post(secrets::give))
+        .route("/runner/v1/jobs/{job}/cache/find", post(caches::find))
+        .route("/runner/v1/jobs/{job}/cache/{cache}", get(caches::fetch))
+        .route("/runner/v1/jobs/{job}/cache", post(caches::keep))
+        .route("/runner/v1/jobs/{job}/artifact", post(artifacts::keep))
 }
 
 /// The runner whose token came with the call.
@@ -218,7 +229,7 @@ async fn claim(
         Err(ClaimError::Revoked) => Err(unknown_token().into()),
         Err(ClaimError::Sqlite(error)) => Err(error.into()),
         Err(ClaimError::Apply(error)) => Err(refusal(error).into()),
-        Err(ClaimError::Log(error)) => Err(disk(&error).into()),
+        Err(ClaimError::Log(error)) => Err(log::disk(&error).into()),
     }
 }
 
@@ -227,15 +238,6 @@ fn draining() -> Failure {
         StatusCode::SERVICE_UNAVAILABLE,
         "the server is stopping and hands out no more jobs",
         "ask again in a moment; running jobs go on",
-    )
-}
-
-fn disk(error: &std::io::Error) -> Failure {
-    tracing::warn!(%error, "a log cannot be stored");
-    Failure::refused(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the server cannot store the log now",
-        "send it again in a moment; look at the server's free space",
     )
 }
 
@@ -316,54 +318,6 @@ async fn job_changed(changes: &mut Receiver<Topic>, job: JobId) {
             // The sender lives in the app, so it outlives every call.
             Err(RecvError::Closed) => std::future::pending().await,
         }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct LogPlace {
-    attempt: Attempt,
-    fence: Fence,
-    offset: u64,
-}
-
-async fn append_log(
-    State(app): State<App>,
-    Path(job): Path<JobId>,
-    Query(place): Query<LogPlace>,
-    caller: Caller,
-    body: Bytes,
-) -> Result<Json<LogAck>, ApiError> {
-    let proof = LeaseProof {
-        attempt: place.attempt,
-        fence: place.fence,
-    };
-    let lease = lease_of(&caller, proof);
-    held(app.store.reader(), job, lease).await?;
-    if place.offset.saturating_add(body.len() as u64) > LOG_BYTES_MAX {
-        return Err(Failure::refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("a log may have {LOG_BYTES_MAX} bytes and no more"),
-            "drop the rest, and say so in the log",
-        )
-        .into());
-    }
-    let (objects, store) = (app.objects.clone(), app.store.clone());
-    // A task of its own: a caller that hangs up must not leave half a write behind that goes on
-    // while its repeat measures the log.
-    let stored = tokio::spawn(async move {
-        let alone = objects.alone(job).await;
-        // The lease may have been taken away while others were writing.
-        held(store.reader(), job, lease).await?;
-        Ok::<_, Failure>(alone.append(place.attempt, place.offset, &body).await)
-    });
-    match stored.await.map_err(anyhow::Error::from)?? {
-        Ok(offset) => {
-            app.live.publish(Topic::Log(job));
-            Ok(Json(LogAck { offset }))
-        }
-        // The answer says what is stored, and the runner sends on from there.
-        Err(AppendError::Gap(offset)) => Ok(Json(LogAck { offset })),
-        Err(AppendError::Io(error)) => Err(disk(&error).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A runner made of calls: what it does is written down in each test.
 
-use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::body::{Body, Bytes};
+use axum::http::{Method, Request, StatusCode, header};
 use pipelines::ids::{JobId, RunnerId};
 use pipelines::job::Outcome;
 use pipelines::wire::{Assignment, LeaseProof, PROTOCOL, Report};
@@ -73,22 +73,78 @@ impl World {
     }
 
     pub(crate) async fn send(&self, token: &str, path: &str, body: String) -> (StatusCode, Value) {
-        let request = Request::post(format!("/runner/v1/{path}"))
+        let (status, bytes) = self
+            .answer(Method::POST, token, path, Body::from(body))
+            .await;
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        token: &str,
+        path: &str,
+        body: Body,
+    ) -> (StatusCode, Bytes) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/runner/v1/{path}"))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
-            .body(Body::from(body))
+            .body(body)
             .unwrap();
         let response = web::router(self.app.clone())
             .oneshot(request)
             .await
             .unwrap();
         let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
-            .await
-            .unwrap();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+        (status, bytes.unwrap())
+    }
+
+    /// One call of a runner with any body.
+    pub(crate) async fn post(
+        &self,
+        runner: &Runner,
+        path: &str,
+        body: String,
+    ) -> (StatusCode, Value) {
+        self.send(&runner.token, path, body).await
+    }
+
+    /// The same, but the body comes only once something has happened.
+    pub(crate) async fn post_when(
+        &self,
+        runner: &Runner,
+        path: &str,
+        body: &'static str,
+        happened: impl Future<Output = ()>,
+    ) -> StatusCode {
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (go, gone) = tokio::sync::oneshot::channel();
+        // Asked for its first part only after the lease has been looked at.
+        let late = async move {
+            begin.send(()).unwrap();
+            gone.await.unwrap();
+            Ok::<_, std::io::Error>(body)
+        };
+        let body = Body::from_stream(futures_util::stream::once(late));
+        let sent = self.answer(Method::POST, &runner.token, path, body);
+        let meanwhile = async {
+            begun.await.unwrap();
+            happened.await;
+            go.send(()).unwrap();
+        };
+        tokio::join!(sent, meanwhile).0.0
+    }
+
+    /// What is read at an address of the wire.
+    pub(crate) async fn fetch(&self, runner: &Runner, path: &str) -> (StatusCode, String) {
+        let body = Body::empty();
+        let (status, bytes) = self.answer(Method::GET, &runner.token, path, body).await;
+        (status, String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Claims with this key, without waiting.

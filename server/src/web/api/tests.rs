@@ -11,6 +11,8 @@ use crate::progress::tests::{World, build, deploy, steps};
 use crate::store::access::{self, NewToken};
 use crate::token::{Kind, mint};
 
+mod kept;
+
 async fn token(world: &World) -> String {
     let minted = mint(Kind::Api);
     let new = NewToken {

@@ -16,7 +16,7 @@ use crate::error::{ApiError, Failure};
 use crate::live::Topic;
 use crate::progress;
 use crate::store::attempts::{self, StepKey};
-use crate::store::{Tx, deploys, jobs, releases};
+use crate::store::{Tx, deploys, jobs, releases, test_reports};
 
 /// Most outputs of a job.
 const OUTPUTS_MAX: usize = 100;
@@ -118,8 +118,9 @@ async fn write(
             check_step(step)?;
             attempts::skip_step(tx, key(step), (&name, &reason), now).await?;
         }
-        // Stored once their table has a writer.
-        Report::Tests(_) => {}
+        Report::Tests(report) => {
+            test_reports::replace(tx, (job, lease.attempt), &report).await?;
+        }
         Report::Bundle(bundle) => releases::keep_bundle(tx, job, &bundle).await?,
         Report::Deploy(progress) => {
             let deploy = deploys::set_progress(tx, job, &progress).await?;

@@ -16,6 +16,9 @@ use crate::progress::cancel;
 use crate::progress::tests::{Runner, World, deploy_only, steps};
 use crate::sweep;
 
+mod bytes;
+mod secrets;
+
 /// Every call about a job, under this lease.
 async fn every_call(
     world: &World,
