@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Give a secret: the value of the variable of that name in upper case, or of a file
     #[arg(long = "secret", value_name = "NAME or NAME=@FILE")]
     secrets: Vec<SecretArg>,
-    /// Use another image in place of the one that steps and services name
+    /// Use another image in place of the one that steps and services name; `*` is any other
     #[arg(long = "image", value_name = "NAME=OTHER", value_parser = pair)]
     images: Vec<(String, String)>,
     /// Push built images; without it they stay on the engine until the run ends
@@ -120,6 +120,9 @@ async fn whole(args: &Args) -> Result<Exit, Unfit> {
     let mut plan = chosen.plan;
     plan::keep_only(&mut plan, &args.jobs).map_err(Unfit::usage)?;
     plan::swap_images(&mut plan, &args.images);
+    if !args.push {
+        plan::build_for_here(&mut plan);
+    }
     let base = match &args.cache_dir {
         Some(base) => base.clone(),
         None => default_base().map_err(Unfit::usage)?,
@@ -134,7 +137,7 @@ async fn whole(args: &Args) -> Result<Exit, Unfit> {
     if !args.deploy {
         plan::skip_unreachable(&mut plan, &config).await;
     }
-    let mut show = Show::new(args.verbose);
+    let mut show = Show::new(args.verbose, &plan);
     show.say(&chosen.sentence);
     for words in announcements(args, &plan, &secrets) {
         show.say(&words);
@@ -217,7 +220,7 @@ fn announcements(
     let mut words = Vec::new();
     let planned = || plan.jobs.iter().filter(|job| job.skip.is_none());
     if !args.push && planned().any(|job| matches!(job.work, Work::Build(_))) {
-        words.push("images are built and not pushed: --push would".to_owned());
+        words.push("images are built for this machine and not pushed: --push would".to_owned());
     }
     if !args.deploy && planned().any(|job| matches!(job.work, Work::Deploy(_))) {
         words.push("deploys are rehearsed and write nothing: --deploy would".to_owned());

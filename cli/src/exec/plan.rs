@@ -186,12 +186,13 @@ pub(super) fn keep_only(plan: &mut Plan, names: &[JobName]) -> Result<(), String
     Ok(())
 }
 
-/// Puts other images in the place of those that steps and services name.
+/// Puts other images in the place of those that steps and services name; `*` stands for all that
+/// are not named themselves, but not for what an earlier job of the run makes.
 pub(super) fn swap_images(plan: &mut Plan, images: &[(String, String)]) {
     let swap = |image: &mut Text| {
-        let mut others = images.iter();
-        let known = image.known();
-        if let Some((_, other)) = others.find(|(name, _)| known == Some(name)) {
+        let Some(known) = image.known() else { return };
+        let named = |wanted: &str| images.iter().find(|(name, _)| name == wanted);
+        if let Some((_, other)) = named(known).or_else(|| named("*")) {
             *image = Text::from(other.as_str());
         }
     };
@@ -200,6 +201,15 @@ pub(super) fn swap_images(plan: &mut Plan, images: &[(String, String)]) {
             work.steps.iter_mut().for_each(|step| swap(&mut step.image));
             let services = work.services.iter_mut();
             services.for_each(|service| swap(&mut service.image));
+        }
+    }
+}
+
+/// Builds images for the engine's own platform alone: what is not pushed runs nowhere else.
+pub(super) fn build_for_here(plan: &mut Plan) {
+    for job in &mut plan.jobs {
+        if let Work::Build(work) = &mut job.work {
+            work.platforms.clear();
         }
     }
 }

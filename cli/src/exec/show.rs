@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use pipelines::job::{Job, State, Status};
 use pipelines::log::records;
 use pipelines::names::JobName;
+use pipelines::plan::Plan;
 use pipelines::run::Run;
 use pipelines::wire::Report;
 use runner::local::News;
@@ -50,7 +51,8 @@ struct Shown {
 
 impl Show {
     /// Shows on standard output.
-    pub(super) fn new(verbose: bool) -> Self {
+    pub(super) fn new(verbose: bool, plan: &Plan) -> Self {
+        let names = plan.jobs.iter().map(|job| job.name.as_str().len());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
@@ -59,7 +61,7 @@ impl Show {
             began: Instant::now(),
             drawn: 0,
             turns: 0,
-            width: 0,
+            width: names.max().unwrap_or(0).min(NAME_WIDTH_MAX),
             jobs: BTreeMap::new(),
             kept: Vec::new(),
         }
@@ -89,8 +91,6 @@ impl Show {
     }
 
     fn job(&mut self, job: &Job, lines: &mut Vec<String>) {
-        let width = job.name.as_str().len().min(NAME_WIDTH_MAX);
-        self.width = self.width.max(width);
         let shown = self.jobs.entry(job.name.clone()).or_default();
         let state = job.status.state();
         if shown.state == Some(state) && shown.attempt == job.attempt {
