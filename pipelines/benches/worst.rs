@@ -3,7 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pipelines::definition::Definition;
 
@@ -39,6 +39,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// How often each file is read.
+const TIMES: u32 = 10;
+
 fn main() {
     println!(
         "{:>9}  {:>9}  file, and the first thing that is wrong",
@@ -47,15 +50,17 @@ fn main() {
     for (name, text) in files::all() {
         let before = NOW.load(Relaxed);
         MOST.store(before, Relaxed);
-        let start = Instant::now();
-        let result = Definition::parse(&text);
-        let took = start.elapsed();
+        // The best of a few: what is left is the machine's other work.
+        let (mut best, mut result) = (Duration::MAX, None);
+        for _ in 0..TIMES {
+            let start = Instant::now();
+            result = Definition::parse(&text).err();
+            best = best.min(start.elapsed());
+        }
         let kib = MOST.load(Relaxed).saturating_sub(before) / 1024;
-        let words = result
-            .err()
-            .and_then(|problems| problems.first().map(ToString::to_string));
+        let words = result.and_then(|problems| problems.first().map(ToString::to_string));
         let words = words.unwrap_or_else(|| "accepted".to_owned());
-        let ms = took.as_secs_f64() * 1000.0;
+        let ms = best.as_secs_f64() * 1000.0;
         println!("{ms:>6.2} ms  {kib:>5} KiB  {name}: {words}");
     }
 }

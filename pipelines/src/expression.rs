@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::definition::{At, Place, Problem, nearest};
 use crate::event::GitEvent;
+use crate::limits::PROBLEMS_MAX;
 use crate::names::{BranchName, CommitSha, JobName, RepoName, TagName};
 use crate::plan::{Late, Part, Text};
 
@@ -167,6 +168,8 @@ impl Template {
                 Found::Text(text) => parts.push(Piece::Text(text.to_owned())),
                 Found::Expression { whole, inner } => match Gap::parse(inner) {
                     Some(gap) => parts.push(Piece::Gap(gap)),
+                    // Beyond the limit nothing is shown.
+                    None if problems.len() >= PROBLEMS_MAX => {}
                     None => problems.push(unknown(text.place, whole, inner)),
                 },
                 Found::Unclosed(rest) => {

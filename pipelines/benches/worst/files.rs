@@ -10,7 +10,7 @@ fn job(keys: &str) -> String {
 }
 
 /// All of them, with what each tries.
-pub fn all() -> Vec<(&'static str, String)> {
+pub(crate) fn all() -> Vec<(&'static str, String)> {
     let mut all = shapes();
     all.extend(sizes());
     all

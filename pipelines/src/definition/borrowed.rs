@@ -55,7 +55,7 @@ impl Borrowed {
 
 fn shift(node: &mut Node, lines: u32) {
     each_place(node, &mut |place| {
-        place.line = place.line.saturating_add(lines)
+        place.line = place.line.saturating_add(lines);
     });
 }
 

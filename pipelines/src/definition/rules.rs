@@ -169,7 +169,10 @@ fn size(reader: &mut Reader, definition: &Definition, graph: &Graph) {
     for ((place, job), cells) in definition.jobs.iter().enumerate().zip(cells) {
         jobs = jobs.saturating_add(cells);
         if let WorkDefinition::Steps(work) = &job.work {
-            let behind = graph.behind(place);
+            let behind = match made.iter().any(|bytes| *bytes > 0) {
+                true => graph.behind(place),
+                false => Vec::new(),
+            };
             let given = made.iter().zip(behind).filter(|(_, behind)| *behind);
             let given: usize = given.map(|(bytes, _)| bytes).sum();
             let steps = work.steps.iter().map(|step| {

@@ -1,5 +1,7 @@
 //! Whether what stands in `${{ … }}` exists where it stands: axes, inputs, outputs of other jobs.
 
+use std::cell::LazyCell;
+
 use super::problem::{At, Problem};
 use super::reader::Reader;
 use super::{Definition, Env, JobDefinition, WorkDefinition};
@@ -24,7 +26,8 @@ pub(crate) fn check(reader: &mut Reader, definition: &Definition, graph: &Graph)
     for (at, job) in definition.jobs.iter().enumerate() {
         let scope = Scope {
             definition,
-            job: Some((job, graph.behind(at))),
+            // Few jobs ask for outputs, and what is behind each of many costs much to find.
+            job: Some((job, Behind::new(Box::new(move || graph.behind(at))))),
         };
         for template in templates(job) {
             scope.template(reader, template);
@@ -37,8 +40,11 @@ pub(crate) fn check(reader: &mut Reader, definition: &Definition, graph: &Graph)
 struct Scope<'d> {
     definition: &'d Definition,
     /// The job, and which jobs are behind it; none outside of jobs.
-    job: Option<(&'d JobDefinition, Vec<bool>)>,
+    job: Option<(&'d JobDefinition, Behind<'d>)>,
 }
+
+/// Which jobs are behind one.
+type Behind<'d> = LazyCell<Vec<bool>, Box<dyn FnOnce() -> Vec<bool> + 'd>>;
 
 impl Scope<'_> {
     fn template(&self, reader: &mut Reader, template: &At<Template>) {

@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, opti
 
 use super::problem::{Place, Problem, shorten};
 use super::yaml;
-use crate::limits::{ALIAS_BYTES_MAX, DEPTH_MAX, FILE_BYTES_MAX};
+use crate::limits::{ALIAS_BYTES_MAX, DEPTH_MAX, FILE_BYTES_MAX, PROBLEMS_MAX};
 
 /// A value.
 #[derive(Debug, Clone)]
@@ -276,6 +276,10 @@ fn key(node: Node, lines: &mut HashMap<String, u32>, problems: &mut Vec<Problem>
         return Key::Bad;
     }
     if let Some(line) = lines.get(&text) {
+        // Beyond the limit nothing is shown.
+        if problems.len() >= PROBLEMS_MAX {
+            return Key::Bad;
+        }
         let message = format!("`{}` is here twice; first on line {line}", shorten(&text));
         problems.push(Problem::new(at, &text, message));
         return Key::Bad;
