@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{EngineChoice, RunnerConfig};
 use crate::work;
 
+mod builds;
 pub(crate) mod forge;
 mod keep;
 mod secrets;

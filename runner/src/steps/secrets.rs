@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pipelines::names::SecretName;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use crate::client::{CallError, retry};
@@ -44,7 +44,7 @@ impl Vault {
         let content = self.content.get_or_try_init(|| ask(job)).await?;
         for name in names {
             if let Some(value) = content.values.get(name) {
-                if !log.masks().add(value.expose_secret()) {
+                if value.expose_secret().chars().count() < WORD_MIN {
                     let note = format!(
                         "the secret `{name}` has fewer than {WORD_MIN} characters: \
                          it is not hidden in this log"
@@ -56,7 +56,8 @@ impl Vault {
                     value: value.clone(),
                 });
             } else if let Some(reason) = content.withheld.get(name) {
-                log.note(&format!("goes on without the secret `{name}`: {reason}"))
+                // The server's sentence names the secret.
+                log.note(&format!("{reason}; this goes on without it"))
                     .await;
             } else {
                 let text = format!("the server did not give the secret `{name}`");
@@ -79,9 +80,14 @@ async fn ask(job: &Job<'_>) -> Result<Content, Finish> {
     // Hidden all at once: one step may print what another has.
     let values: BTreeMap<_, SecretString> =
         values.map(|(name, value)| (name, value.into())).collect();
-    for value in values.values() {
-        job.log.masks().add(value.expose_secret());
-    }
+    let (masks, shown) = (job.log.masks().clone(), values.clone());
+    // Seconds for the largest ones.
+    let added = tokio::task::spawn_blocking(move || {
+        masks.add_all(shown.values().map(ExposeSecret::expose_secret));
+    });
+    added.await.map_err(|panic| {
+        Finish::infrastructure(format!("the secrets cannot be hidden: {panic}"))
+    })?;
     Ok(Content {
         values,
         withheld: secrets.withheld,

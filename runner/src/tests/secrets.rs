@@ -56,7 +56,7 @@ async fn a_step_goes_on_without_a_secret_that_is_withheld_and_the_log_says_why()
     let withheld = Secrets {
         withheld: [(
             "deploy_key".parse().unwrap(),
-            "runs of forks have none".into(),
+            "`deploy_key` is withheld: a fork".into(),
         )]
         .into(),
         ..Secrets::default()
@@ -66,7 +66,7 @@ async fn a_step_goes_on_without_a_secret_that_is_withheld_and_the_log_says_why()
     assert_eq!(ended, (Outcome::Passed, None));
     let log = texts(&world.server.log_at_end(1));
     let expected = [
-        "goes on without the secret `deploy_key`: runs of forks have none",
+        "`deploy_key` is withheld: a fork; this goes on without it",
         "a  b",
     ];
     assert_eq!(log[log.len() - 2..], expected);
