@@ -106,7 +106,11 @@ pub(crate) fn matrix(reader: &mut Reader, node: &Node) -> Option<MatrixDefinitio
     let product = product.fold(1_usize, |all, (_, values)| all.saturating_mul(values.len()));
     let count = product.saturating_add(matrix.include.len());
     if count > JOBS_MAX {
-        let more = if count == usize::MAX { "more than " } else { "" };
+        let more = if count == usize::MAX {
+            "more than "
+        } else {
+            ""
+        };
         let message = format!(
             "the matrix has {more}{count} cells; a pipeline may have at most {JOBS_MAX} jobs"
         );
