@@ -4,6 +4,7 @@ mod admin;
 mod bench;
 mod check;
 mod exec;
+mod import;
 mod runner;
 mod serve;
 mod signals;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Args),
     /// Run the working tree's pipeline on this machine, without a server.
     Exec(Box<exec::Args>),
+    /// Translate a file of Travis CI, Woodpecker, GitHub Actions, GitLab CI or Jenkins into ours.
+    Import(import::Args),
     /// Administer runners, tokens, secrets and sign-in, also while the server runs.
     Admin(admin::Args),
     /// Measure latency, throughput and memory of a server and runners on this machine.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
     }
     match cli.command {
         Command::Check(args) => check::run(&args).into(),
+        Command::Import(args) => import::run(&args).into(),
         Command::Exec(args) => with_runtime(|| exec::run(*args)),
         Command::Serve(args) => with_runtime(|| serve::run(args)),
         Command::Runner(args) => with_runtime(|| runner::run(args)),

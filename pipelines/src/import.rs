@@ -104,6 +104,25 @@ impl Kind {
         }
     }
 
+    /// What the pipeline is called, by the path of the file it comes from.
+    pub fn pipeline_name(self, path: &str) -> String {
+        let path = path.replace('\\', "/");
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let stem = name.split('.').find(|part| !part.is_empty());
+        let is_own = match self {
+            Kind::Travis | Kind::Gitlab => false,
+            Kind::Woodpecker => path.contains(".woodpecker/"),
+            Kind::Actions => true,
+            Kind::Jenkins => !name.starts_with("Jenkinsfile"),
+        };
+        match stem.filter(|_| is_own).map(names::job) {
+            // That file says where deploys may go.
+            Some(stem) if stem == "environments" => "environments-pipeline".into(),
+            Some(stem) => stem,
+            None => self.as_str().into(),
+        }
+    }
+
     /// In words, as a sentence has it.
     fn described(self) -> &'static str {
         match self {
@@ -117,7 +136,7 @@ impl Kind {
 }
 
 /// Something of the source that was not translated, or not quite.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
     /// The line of the source, from 1.
     pub line: u32,

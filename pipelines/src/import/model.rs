@@ -1,11 +1,14 @@
 //! A pipeline file of ours while it is being put together, and the notes taken on the way.
 
+use std::collections::HashSet;
+
 use super::Note;
 
 /// What is wrong or missing, collected while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     list: Vec<Note>,
+    said: HashSet<Note>,
 }
 
 impl Notes {
@@ -18,7 +21,7 @@ impl Notes {
             hint: hint.to_owned(),
         };
         // Jobs that inherit the same lines would say the same again.
-        if !self.list.contains(&note) {
+        if self.said.insert(note.clone()) {
             self.list.push(note);
         }
     }

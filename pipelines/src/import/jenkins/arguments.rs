@@ -143,7 +143,9 @@ pub(super) fn value(text: &str) -> Value {
     if text.starts_with(['\'', '"']) {
         let (length, quote) = quoted(text);
         let behind = text[length..].trim();
-        if length >= 2 * quote && (behind.is_empty() || behind == ".stripIndent()") {
+        // One without an end may end within a character.
+        let is_closed = length >= 2 * quote && text[..length].ends_with(&text[..quote]);
+        if is_closed && (behind.is_empty() || behind == ".stripIndent()") {
             let inner = unescaped(&text[quote..length - quote]);
             let fills = text.starts_with('"');
             let text = match quote {

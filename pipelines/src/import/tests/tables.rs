@@ -262,6 +262,26 @@ fn kinds_are_guessed_by_their_paths() {
 }
 
 #[test]
+fn a_pipeline_is_called_as_the_file_it_comes_from() {
+    let table = [
+        (Kind::Travis, ".travis.yml", "travis"),
+        (Kind::Woodpecker, ".woodpecker.yml", "woodpecker"),
+        (
+            Kind::Woodpecker,
+            "x/.woodpecker/Release Notes.yaml",
+            "release-notes",
+        ),
+        (Kind::Actions, ".github/workflows/ci.yml", "ci"),
+        (Kind::Actions, "environments.yml", "environments-pipeline"),
+        (Kind::Gitlab, ".gitlab-ci.yml", "gitlab"),
+        (Kind::Jenkins, "ci/Jenkinsfile", "jenkins"),
+        (Kind::Jenkins, "ci/nightly.jenkinsfile", "nightly"),
+    ];
+    let found = table.map(|(kind, path, _)| kind.pipeline_name(path));
+    assert_eq!(found, table.map(|(_, _, name)| name.to_owned()));
+}
+
+#[test]
 fn a_need_that_may_be_skipped_is_replaced_by_what_it_waited_for() {
     let text = "stages: [a, b, c]\nx: { stage: a, script: x }\ny: { stage: b, script: y, only: [tags] }\nz: { stage: c, script: z }\n";
     let jobs = jobs(Kind::Gitlab, text);
