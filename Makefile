@@ -16,7 +16,7 @@ toolchain:
 build: toolchain ## build everything
 	cargo build --locked --workspace
 
-test: toolchain ## start Docker, Kubernetes and a browser, then run every test
+test: toolchain ## start Docker, Kubernetes, an S3 server and a browser, then run every test
 	@engines=$$(dev/up); eval "$$engines"; export SEAWORTHY_REQUIRE_ENGINES=1; set -x; \
 	cargo build --locked --workspace; \
 	cargo test --locked --workspace
@@ -35,7 +35,7 @@ check: toolchain ## formatting and lints, as the continuous integration asks for
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if command -v shellcheck >/dev/null; then set -x; \
-	shellcheck -x .ci/run dev/lib.sh dev/docker dev/cluster dev/browser dev/up dev/down dev/toolchain; fi
+	shellcheck -x .ci/run dev/lib.sh dev/docker dev/cluster dev/s3 dev/browser dev/up dev/down dev/toolchain; fi
 
 screenshots: ## pictures of the running demo's pages, into target/screenshots
 	@browser=$$(dev/browser); SEAWORTHY_TEST_BROWSER=$$browser target/debug/demo screenshots

@@ -65,6 +65,29 @@ apt_install() { # apt_install PACKAGE...: only what is missing
 	rm -f "$log"
 }
 
+# --- Go ------------------------------------------------------------------------
+
+want_go() { awk '$1 == "go" { print $2 }' "$1"; }
+new_enough() { # new_enough GO GO_MOD: a go command that can build this go.mod
+	local version
+	version=$("$1" env GOVERSION 2>/dev/null) && [[ $(printf '%s\n' "$(want_go "$2")" "${version#go}" | sort -V | head -n 1) == "$(want_go "$2")" ]]
+}
+# Go from PATH, from its usual places, or from apt where apt has a new enough one.
+find_go() { # find_go GO_MOD
+	local go version
+	for go in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
+		if [[ -x $go ]] && new_enough "$go" "$1"; then PATH=$(dirname "$go"):$PATH; return; fi
+	done
+	for version in 1.26 1.25 1.24; do
+		[[ $(apt-cache policy "golang-$version-go" 2>/dev/null) == *Candidate:\ [0-9]* ]] || continue
+		apt_install "golang-$version-go"
+		PATH=/usr/lib/go-$version/bin:$PATH
+		return
+	done
+	die "needs Go $(want_go "$1") or newer. Debian 12's own golang (1.19) is too old: add" \
+		"bookworm-backports to apt's sources and run this again, or unpack a Go release at /usr/local/go"
+}
+
 # --- processes, by pid file ------------------------------------------------------
 
 # A pid counts as ours only while its command line names our state directory: pid
