@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    CommitContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    RemoveVolumeOptions, StartContainerOptions, WaitContainerOptions,
 };
+use futures_util::StreamExt as _;
 
 /// What runners put on everything they make there.
 const LABEL_REPOSITORY: &str = "seaworthy.dev/repository";
@@ -32,6 +35,50 @@ impl Docker {
             .ping()
             .await
             .context("the Docker engine does not answer")?;
+        Ok(())
+    }
+
+    /// Makes the image `name` of what `script` leaves in a container of `base`; by itself it runs
+    /// `command`.
+    pub async fn make_image(
+        &self,
+        name: &str,
+        base: &str,
+        (script, command): (&str, &str),
+    ) -> Result<()> {
+        let shell = |text: &str| Some(["sh", "-ec", text].map(str::to_owned).into());
+        let body = ContainerCreateBody {
+            image: Some(base.to_owned()),
+            cmd: shell(script),
+            ..Default::default()
+        };
+        let made = self.client.create_container(None, body).await?.id;
+        let start = None::<StartContainerOptions>;
+        self.client.start_container(&made, start).await?;
+        let ends = self
+            .client
+            .wait_container(&made, None::<WaitContainerOptions>);
+        let end = Box::pin(ends).next().await.context("a container ends")?;
+        ensure!(end?.status_code == 0, "the script of {name} failed");
+        let options = CommitContainerOptionsBuilder::new()
+            .container(&made)
+            .repo(name);
+        let config = ContainerConfig {
+            cmd: shell(command),
+            ..Default::default()
+        };
+        self.client
+            .commit_container(options.build(), config)
+            .await?;
+        let force = RemoveContainerOptionsBuilder::new().force(true).build();
+        self.client.remove_container(&made, Some(force)).await?;
+        Ok(())
+    }
+
+    /// Removes an image.
+    pub async fn remove_image(&self, name: &str) -> Result<()> {
+        let force = RemoveImageOptionsBuilder::new().force(true).build();
+        self.client.remove_image(name, Some(force), None).await?;
         Ok(())
     }
 

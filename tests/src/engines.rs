@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::cluster::Cluster;
 use crate::docker::Docker;
 use crate::registry::Registry;
+use crate::s3::S3;
 
 /// Something outside of the tests that `dev/up` starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Engine {
     Docker,
     /// A Kubernetes cluster.
     Cluster,
+    /// A server that speaks S3.
+    S3,
 }
 
 /// Engine-heavy stories at once: more would only make each other late on small machines.
@@ -50,6 +53,7 @@ async fn check(engine: Engine) -> Result<()> {
                 Registry::of_the_tests()?.ping().await
             }
             Engine::Cluster => Cluster::connect().await?.ping().await,
+            Engine::S3 => S3::of_the_tests()?.ping().await,
         }
     };
     tokio::time::timeout(Duration::from_secs(10), asked)

@@ -1,6 +1,6 @@
 //! The server's database as it lies on disk, for what no page tells: that nothing was stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
@@ -14,12 +14,9 @@ pub struct History {
 impl History {
     /// Opens the database of a data directory.
     pub async fn open(data: &Path) -> Result<Self> {
-        let entries = std::fs::read_dir(data)?.filter_map(|entry| entry.ok().map(|e| e.path()));
-        let file = entries
-            .into_iter()
-            .find(|path| path.extension().is_some_and(|e| e == "db"));
-        let file = file.with_context(|| format!("there is no database in {}", data.display()))?;
-        let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let options = SqliteConnectOptions::new()
+            .filename(database(data)?)
+            .read_only(true);
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options)
@@ -37,8 +34,28 @@ impl History {
         Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?)
     }
 
+    /// Changes the database of a server that does not run, as time or a fault would have.
+    pub async fn change(data: &Path, statement: &'static str) -> Result<()> {
+        let options = SqliteConnectOptions::new().filename(database(data)?);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await?;
+        sqlx::query(statement).execute(&pool).await?;
+        pool.close().await;
+        Ok(())
+    }
+
     /// Closes the connection now, so that the file is the server's alone.
     pub async fn close(self) {
         self.pool.close().await;
     }
+}
+
+fn database(data: &Path) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(data)?.filter_map(|entry| entry.ok().map(|e| e.path()));
+    let file = entries
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|e| e == "db"));
+    file.with_context(|| format!("there is no database in {}", data.display()))
 }

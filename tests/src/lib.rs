@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod browser;
+pub mod caller;
 pub mod cluster;
 pub mod demo;
 pub mod docker;
@@ -12,9 +13,11 @@ pub mod engines;
 pub mod eventually;
 pub mod github;
 pub mod history;
+pub mod laptop;
 pub mod program;
 pub mod registry;
 pub mod runners;
+pub mod s3;
 pub mod sample;
 pub mod shop;
 pub mod traffic;

@@ -64,7 +64,11 @@ impl World {
         let github = GitHub::start(options).await?;
         std::fs::write(dir.path().join("webhook-secret"), WEBHOOK_SECRET)?;
         std::fs::write(dir.path().join("app.pem"), github.private_key_pem())?;
-        let mut command = serve(dir.path(), &github, "127.0.0.1:0")?;
+        let mut command = serve(
+            (dir.path(), &dir.path().join("data")),
+            &github,
+            "127.0.0.1:0",
+        )?;
         command.envs(settings.iter().copied());
         let mut server =
             Program::start("the server", &mut command, &dir.path().join("server.log"))?;
@@ -146,7 +150,19 @@ impl World {
 
     /// The same, with other settings.
     pub fn second_server_with(&self, settings: &[(&str, &str)]) -> Result<Program> {
-        let mut command = serve(self.dir.path(), &self.github, "127.0.0.1:0")?;
+        let mut command = serve((self.dir.path(), &self.data()), &self.github, "127.0.0.1:0")?;
+        command.envs(settings.iter().copied());
+        Program::start(
+            "a second server",
+            &mut command,
+            &self.dir.path().join("second.log"),
+        )
+    }
+
+    /// A second server on a data directory of its own, below this world's folder.
+    pub fn second_server_on(&self, data: &str, settings: &[(&str, &str)]) -> Result<Program> {
+        let data = self.dir.path().join(data);
+        let mut command = serve((self.dir.path(), &data), &self.github, "127.0.0.1:0")?;
         command.envs(settings.iter().copied());
         Program::start(
             "a second server",
@@ -205,7 +221,11 @@ impl World {
 
     /// Starts the server again, on the same port and data.
     pub async fn start_server(&self) -> Result<()> {
-        let mut command = serve(self.dir.path(), &self.github, &self.address.to_string())?;
+        let mut command = serve(
+            (self.dir.path(), &self.data()),
+            &self.github,
+            &self.address.to_string(),
+        )?;
         let log = self.dir.path().join("server.log");
         let mut server = Program::start("the server", &mut command, &log)?;
         server.says("listening on http://", START_LIMIT).await?;
@@ -306,11 +326,11 @@ impl Drop for World {
     }
 }
 
-fn serve(dir: &Path, github: &GitHub, listen: &str) -> Result<Command> {
+fn serve((dir, data): (&Path, &Path), github: &GitHub, listen: &str) -> Result<Command> {
     let mut command = Command::new(program::seaworthy()?);
     command
         .args(["serve", "--listen", listen, "--data"])
-        .arg(dir.join("data"))
+        .arg(data)
         .current_dir(dir)
         .env("SEAWORTHY_GITHUB_API_URL", github.api_url())
         .env("SEAWORTHY_GITHUB_WEB_URL", github.web_url())
