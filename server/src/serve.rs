@@ -84,6 +84,11 @@ pub async fn serve(
     let address = config.listen;
     let app = App::new(config, store)?;
     prepare_blobs(&app).await?;
+    let key_file = &app.config.secret_key_file;
+    if let Err(error) = admin::secrets::check(app.store.reader(), key_file).await {
+        // Jobs without secrets go on, and those with some fail with a sentence.
+        tracing::error!(%error, "the secrets cannot be opened");
+    }
     admin::note_address(&data, &app.public_url)?;
     #[allow(clippy::print_stderr, reason = "the one line that programs wait for")]
     {

@@ -83,6 +83,14 @@ pub async fn remove(data: &Path, text: &str, repository: Option<&str>) -> Result
     Ok(tx.commit().await?)
 }
 
+/// Whether the secrets that there are can be opened.
+pub(crate) async fn check(db: &Reader, key_file: &Path) -> Result<(), AdminError> {
+    if secrets::find_any(db).await?.is_some() {
+        key(db, key_file).await?;
+    }
+    Ok(())
+}
+
 /// The key: made for the first secret, and else the one that the others are sealed with.
 async fn key(db: &Reader, path: &Path) -> Result<Key, AdminError> {
     let Some((repo, name, sealed)) = secrets::find_any(db).await? else {

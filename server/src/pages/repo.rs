@@ -149,7 +149,9 @@ pub(crate) async fn page(
         older: more.then(|| filter.address(&list, &last)),
         newest: (!filter.before.is_empty()).then(|| filter.address(&list, "")),
         states: State::ALL.map(state).to_vec(),
-        events: ["push", "pull_request", "schedule", "manual"].map(event).to_vec(),
+        events: ["push", "pull_request", "schedule", "manual"]
+            .map(event)
+            .to_vec(),
         owner: repo.owner,
         name: repo.name,
         default_branch: repo.default_branch,

@@ -67,7 +67,12 @@ async fn a_build_goes_on_without_a_secret_that_is_withheld_unless_it_requires_it
         world.work.args.insert("WORD".into(), word.into());
         let (built, lines) = world.build().await;
         assert_eq!(built == Ok(Built::Tagged), expected, "{built:?} {lines:?}");
-        if !expected {
+        if expected {
+            let name = format!("{}:{}", world.work.image, world.tag);
+            let none = None::<RemoveImageOptions>;
+            let docker = world.engine.docker();
+            docker.remove_image(&name, none, None).await.unwrap();
+        } else {
             assert!(matches!(built, Ok(Built::Failed { .. })), "{built:?}");
         }
     }
