@@ -20,7 +20,7 @@ fn read(path: &Path) -> String {
 fn compare(name: &str, wanted: &str) {
     let path = root().join(name);
     if std::env::var_os("SEAWORTHY_REWRITE").is_some() {
-        std::fs::write(&path, wanted).unwrap();
+        std::fs::write(&path, wanted).expect("the file can be written");
     }
     assert!(
         read(&path) == wanted,
@@ -29,7 +29,10 @@ fn compare(name: &str, wanted: &str) {
 }
 
 fn pretty(schema: &Value) -> String {
-    format!("{}\n", serde_json::to_string_pretty(schema).unwrap())
+    format!(
+        "{}\n",
+        serde_json::to_string_pretty(schema).expect("a schema is JSON")
+    )
 }
 
 #[test]
@@ -49,7 +52,7 @@ fn the_reference_in_the_documents_is_that_of_the_code() {
 }
 
 fn validator(schema: &Value) -> Validator {
-    jsonschema::draft202012::new(schema).unwrap()
+    jsonschema::draft202012::new(schema).expect("our schema is one")
 }
 
 /// What an editor would underline in a file.
@@ -66,8 +69,8 @@ fn complaints(validator: &Validator, yaml: &str) -> Vec<String> {
 
 /// The files of a folder, with their names.
 fn files(folder: &str) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(root().join(folder)).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(root().join(folder)).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
     let yaml = paths.filter(|path| path.extension().is_some_and(|end| end == "yml"));
     yaml.map(|path| (path.display().to_string(), read(&path)))
         .collect()

@@ -20,7 +20,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
 fn shapes() -> Vec<(&'static str, String)> {
     let levels = many(30, |n| {
         let alias = format!("*a{}", n.saturating_sub(1));
-        let list = vec![if n == 0 { "x" } else { &alias }; 10].join(", ");
+        let list = [if n == 0 { "x" } else { &alias }; 10].join(", ");
         format!("a{n}: &a{n} [{list}]\n")
     });
     vec![

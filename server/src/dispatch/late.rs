@@ -1,6 +1,7 @@
 //! What only the run knows, filled into the work of a job when it is given to a runner.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use pipelines::ids::{RunId, RunNumber};
 use pipelines::names::{JobName, is_image_reference};
@@ -20,9 +21,9 @@ pub(super) async fn fill(
 ) -> sqlx::Result<Result<Work, String>> {
     let mut outputs: BTreeMap<JobName, BTreeMap<String, String>> = BTreeMap::new();
     for job in wanted(work) {
-        if !outputs.contains_key(&job) {
-            let made = jobs::find_made(tx, run, &job).await?;
-            outputs.insert(job, made.map(|made| made.outputs).unwrap_or_default());
+        if let Entry::Vacant(place) = outputs.entry(job) {
+            let made = jobs::find_made(tx, run, place.key()).await?;
+            place.insert(made.map(|made| made.outputs).unwrap_or_default());
         }
     }
     let value = |late: &Late| -> Result<String, MissingOutput> {
