@@ -138,6 +138,9 @@ async fn work(
     pictures: &Sender<DeployProgress>,
 ) -> Result<(Early, DeployProgress), Early> {
     steps.begin(Step::Render).await;
+    if let Some(reason) = stages::not_carried_out(&job.deploy.work) {
+        return Err(early(Outcome::Failed, reason));
+    }
     let bundle = stages::render(job, steps).await?;
     steps.begin(Step::Preflight).await;
     let cluster = stages::connect(job, steps).await?;

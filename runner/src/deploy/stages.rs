@@ -25,9 +25,6 @@ const PROBLEMS_TOLD_MAX: usize = 3;
 /// The release: as it was stored, or made from the repository, and then stored.
 pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bundle, Early> {
     let deploy = job.deploy;
-    if let Some(reason) = not_carried_out(&deploy.work) {
-        return Err(early(Outcome::Failed, reason));
-    }
     if let Some(bundle) = &deploy.bundle {
         let count = bundle.objects.len();
         steps
@@ -79,7 +76,7 @@ pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bun
 
 /// What a deploy asks for that this runner would not do. The server refuses such files; this is for
 /// plans that come another way, as from a newer server.
-fn not_carried_out(work: &DeployWork) -> Option<String> {
+pub(super) fn not_carried_out(work: &DeployWork) -> Option<String> {
     let strategy = match work.strategy {
         Strategy::Rolling => None,
         Strategy::Recreate => Some("`recreate`"),
