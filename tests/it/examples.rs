@@ -89,7 +89,7 @@ async fn tree(example: &str) -> Result<Laptop> {
     match example {
         "canary.yml" => files.extend([
             ("deploy/app.yaml", app.as_str()),
-            ("deploy/migrate.yaml", migrate),
+            ("jobs/migrate.yaml", migrate),
         ]),
         "go-service.yml" => files.push(("deploy/gateway.yaml", app.as_str())),
         _ => files.push(("deploy/app.yaml", app.as_str())),
