@@ -91,12 +91,22 @@ fn root_of(file: &Path) -> PathBuf {
     .to_owned()
 }
 
+/// Where it is written, in words: seen from here if it is below.
+fn said(output: &Path) -> String {
+    if output == Path::new("-") {
+        return "standard output".into();
+    }
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| output.strip_prefix(here).ok().map(Path::to_owned));
+    below.as_deref().unwrap_or(output).display().to_string()
+}
+
 fn write(output: &Path, imported: &Imported, force: bool) -> Result<(), String> {
     if output == Path::new("-") {
         print!("{}", imported.file);
         return Ok(());
     }
-    let shown = output.display();
+    let shown = said(output);
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             format!("{shown} is there already: give --force to write over it, or --output PATH")
@@ -124,14 +134,17 @@ fn tell(args: &Args, output: &Path, imported: &Imported) {
     }
     let refused = Definition::parse(&imported.file).err().unwrap_or_default();
     for problem in &refused {
-        let place = format!("{}:{}:{}", output.display(), problem.line, problem.column);
+        let place = format!("{}:{}:{}", said(output), problem.line, problem.column);
         eprintln!("{place}: error: {}", problem.message);
     }
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     eprintln!(
         "{} written to {}, {} for you to look at",
         count(imported.jobs, "job"),
-        output.display(),
+        said(output),
         count(imported.notes.len() + refused.len(), "note")
     );
 }
+
+#[cfg(test)]
+mod tests;
