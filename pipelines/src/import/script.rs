@@ -81,6 +81,31 @@ fn is_root(dir: &str) -> bool {
     matches!(dir.trim_end_matches('/'), "" | "." | "/workspace")
 }
 
+/// Puts a variable into a script: within single quotes nothing would be filled in.
+pub(super) fn insert(script: &mut String, variable: &str) {
+    let line = script.rsplit('\n').next().unwrap_or_default();
+    let mut quote = None;
+    for c in line.chars() {
+        match quote {
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            Some(open) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    match quote {
+        Some('\'') if variable.starts_with('$') => script.push_str(&format!("'\"{variable}\"'")),
+        _ => script.push_str(variable),
+    }
+}
+
+/// What stands in a script where a value has no translation: it ends the step with its name, within
+/// double quotes too, so that no command ever runs with something else in its place.
+pub(super) fn missing(what: &str) -> String {
+    let is_fit = |c: &char| !c.is_control() && !"'\"`$\\{}".contains(*c);
+    let what: String = what.chars().filter(is_fit).collect();
+    format!("${{BY_HAND:?{what}}}")
+}
+
 /// A text as one word of a shell.
 pub(super) fn quote(text: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);

@@ -2,8 +2,9 @@
 
 use super::super::model::{Notes, Pairs, Triggers, add};
 use super::super::names;
+use super::super::script::{insert, missing};
 use super::super::source::Node;
-use super::super::variables::{Table, both, script};
+use super::super::variables::{Table, both, line_of, script};
 
 pub(super) const VARIABLES: Table = Table {
     known: &[
@@ -160,26 +161,19 @@ impl Scope {
                 Err(inner) => inner,
             };
             let at = filled.matches('\n').count();
-            match self.variable(inner) {
-                Some(variable) => insert(&mut filled, &variable),
-                None => match secret(inner) {
-                    Some(secret) => {
-                        insert(
-                            &mut filled,
-                            &format!("${{{}}}", names::secret_variable(&secret)),
-                        );
-                        add(&mut secrets, secret);
-                    }
-                    None => {
-                        note(
-                            inner,
-                            super::super::variables::line_of(text, line, at),
-                            notes,
-                        );
-                        filled.push_str(&format!("<by hand: {inner}>"));
-                    }
-                },
-            }
+            let variable = match (self.variable(inner), secret(inner)) {
+                (Some(variable), _) => variable,
+                (None, Some(secret)) => {
+                    let variable = format!("${{{}}}", names::secret_variable(&secret));
+                    add(&mut secrets, secret);
+                    variable
+                }
+                (None, None) => {
+                    note(inner, line_of(text, line, at), notes);
+                    missing(inner)
+                }
+            };
+            insert(&mut filled, &variable);
         }
         // `'${{ x }}'` needs no quotes that end and begin again.
         let filled = filled.replace("''\"${", "\"${").replace("}\"''", "}\"");
@@ -215,23 +209,6 @@ impl Scope {
             None => words,
         };
         Some(format!("${{SEAWORTHY_{}}}", names::variable(&words)))
-    }
-}
-
-/// Puts a variable into a script: within single quotes nothing would be filled in.
-fn insert(script: &mut String, variable: &str) {
-    let line = script.rsplit('\n').next().unwrap_or_default();
-    let mut quote = None;
-    for c in line.chars() {
-        match quote {
-            None if matches!(c, '\'' | '"') => quote = Some(c),
-            Some(open) if open == c => quote = None,
-            _ => {}
-        }
-    }
-    match quote {
-        Some('\'') if variable.starts_with('$') => script.push_str(&format!("'\"{variable}\"'")),
-        _ => script.push_str(variable),
     }
 }
 

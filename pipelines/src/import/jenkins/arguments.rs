@@ -2,6 +2,7 @@
 
 use super::super::model::{Notes, Pairs};
 use super::super::names;
+use super::super::script::{insert, missing};
 use super::VARIABLES;
 
 /// An argument.
@@ -263,7 +264,7 @@ fn filled(text: &str, line: u32, notes: &mut Notes) -> String {
         };
         rest = &behind[length..];
         match variable(inner.trim()) {
-            Some(name) => result.push_str(&format!("${{{name}}}")),
+            Some(name) => insert(&mut result, &format!("${{{name}}}")),
             None if inner.is_empty() => result.push('$'),
             None => {
                 let why = "only Groovy can compute this";
@@ -273,7 +274,7 @@ fn filled(text: &str, line: u32, notes: &mut Notes) -> String {
                     why,
                     "compute it in the shell",
                 );
-                result.push_str(&format!("<by hand: {inner}>"));
+                insert(&mut result, &missing(inner));
             }
         }
     }

@@ -175,6 +175,19 @@ fn variables_of_theirs_become_ours_in_scripts_and_values() {
 }
 
 #[test]
+fn a_script_stops_where_a_value_has_no_translation() {
+    let text = "on: push\njobs:\n  a:\n    container: x\n    steps:\n      - run: rm -r '${{ github.x }}'\n";
+    let jenkins = "pipeline { agent { docker 'x' }\nstages { stage('a') { steps { sh \"rm -r '${f()}' ${env.X}\" } } } }";
+    let found = [jobs(Kind::Actions, text), jobs(Kind::Jenkins, jenkins)];
+    let last = found.map(|jobs| jobs.lines().last().map(|line| line.trim().to_owned()));
+    let wanted = [
+        "- rm -r \"${BY_HAND:?github.x}\"",
+        "run: rm -r ''\"${BY_HAND:?f()}\"'' ${X}",
+    ];
+    assert_eq!(last, wanted.map(|line| Some(line.to_owned())));
+}
+
+#[test]
 fn names_that_others_allow_become_names_that_we_allow() {
     let found = [
         names::job("Build & Test (linux)"),
