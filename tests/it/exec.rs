@@ -96,7 +96,7 @@ jobs:
   test:
     image: BUSYBOX
     steps:
-      - { name: unit, run: "echo one; echo two >&2; exit 3" }
+      - { name: unit, run: "echo one; echo two; exit 3" }
       - { name: report, run: echo reported, when: { status: always } }
       - { name: never, run: echo never }
   image:
