@@ -118,7 +118,7 @@ fn find_template(source: &TemplateSource, folder: Option<&Path>) -> Fetched {
     let exact = format!("{}@{}/{}", source.repository, source.reference, source.path);
     let Some(folder) = folder else {
         return Fetched::Missing(format!(
-            "`{source}` cannot be fetched here: give a copy as DIR/{exact} with --templates DIR"
+            "it cannot be fetched here: give a copy as DIR/{exact} with --templates DIR"
         ));
     };
     let plain = format!("{}/{}", source.repository, source.path);
@@ -128,7 +128,7 @@ fn find_template(source: &TemplateSource, folder: Option<&Path>) -> Fetched {
     match (text, no_commit()) {
         (Some(text), Some(commit)) => Fetched::File { commit, text },
         (_, _) => Fetched::Missing(format!(
-            "`{source}` cannot be fetched here, and there is no {}",
+            "it cannot be fetched here, and there is no {}",
             folder.join(exact).display()
         )),
     }
