@@ -4,11 +4,14 @@
 //! absent server: what takes from the queue writes to the spool first ([`crate::spool`]). Secrets
 //! are hidden before anything is a line ([`mask`]): what is not in the queue is nowhere.
 
+use std::sync::Arc;
+
 use pipelines::limits::LOG_LINE_BYTES_MAX;
 use pipelines::log::{Record, Voice};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::spool::Known;
 
 pub mod mask;
 
@@ -35,14 +38,24 @@ pub(crate) enum Entry {
 pub struct JobLog {
     queue: mpsc::Sender<Entry>,
     masks: Masks,
+    known: Arc<Known>,
 }
 
 impl JobLog {
     /// A log and the place where its entries arrive.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Entry>) {
+        Self::after(Known::default())
+    }
+
+    /// The same for a log of which a part is there already.
+    pub(crate) fn after(known: Known) -> (Self, mpsc::Receiver<Entry>) {
         let (queue, entries) = mpsc::channel(QUEUE_MAX);
-        let masks = Masks::default();
-        (Self { queue, masks }, entries)
+        let log = Self {
+            queue,
+            masks: Masks::default(),
+            known: Arc::new(known),
+        };
+        (log, entries)
     }
 
     /// A log without a server, for `seaworthy exec` and for tests.
@@ -59,6 +72,13 @@ impl JobLog {
     /// Writes what Seaworthy itself has to say. Several lines become several records.
     pub async fn note(&self, step: u32, text: &str) {
         self.line(step, Voice::Note, text.as_bytes()).await;
+    }
+
+    /// The same, unless the part of the log that a former life of the runner wrote has it.
+    pub async fn note_once(&self, step: u32, text: &str) {
+        if !self.known.has_note(step, &self.masks.text(text)) {
+            self.note(step, text).await;
+        }
     }
 
     /// Writes lines of output. A final line end is not needed, and adds nothing.
@@ -160,6 +180,10 @@ impl StepLog {
     pub async fn line(&self, voice: Voice, bytes: &[u8]) {
         self.log.line(self.step, voice, bytes).await;
     }
+    /// The same, unless it is there; see [`JobLog::note_once`].
+    pub async fn note_once(&self, text: &str) {
+        self.log.note_once(self.step, text).await;
+    }
     /// Takes the bytes of one stream of a process as they come.
     pub fn stream(&self, voice: Voice) -> StreamLog {
         StreamLog {
@@ -167,6 +191,14 @@ impl StepLog {
             voice,
             masked: self.log.masks.stream(),
             splitter: LineSplitter::default(),
+            known: 0,
+        }
+    }
+    /// Takes one stream again from its beginning, and leaves out what the log has of it.
+    pub fn stream_again(&self, voice: Voice) -> StreamLog {
+        StreamLog {
+            known: self.log.known.lines(self.step, voice),
+            ..self.stream(voice)
         }
     }
 }
@@ -177,6 +209,8 @@ pub struct StreamLog {
     voice: Voice,
     masked: MaskStream,
     splitter: LineSplitter,
+    /// So many records are in the log already, and come again.
+    known: u64,
 }
 
 impl StreamLog {
@@ -187,8 +221,15 @@ impl StreamLog {
     }
     async fn take(&mut self, shown: &[u8]) {
         for piece in self.splitter.push(shown) {
-            self.log.log.piece(self.log.step, self.voice, piece).await;
+            self.put(piece).await;
         }
+    }
+    async fn put(&mut self, piece: Piece) {
+        if self.known > 0 {
+            self.known -= 1;
+            return;
+        }
+        self.log.log.piece(self.log.step, self.voice, piece).await;
     }
     /// The stream has ended: a last line without its end is written as a line.
     pub async fn end(&mut self) {
@@ -196,8 +237,7 @@ impl StreamLog {
         self.take(&shown).await;
         let rest = std::mem::take(&mut self.splitter.partial);
         if !rest.is_empty() {
-            let piece = Piece::Line(rest);
-            self.log.log.piece(self.log.step, self.voice, piece).await;
+            self.put(Piece::Line(rest)).await;
         }
     }
 }

@@ -25,8 +25,14 @@ use crate::desk::Desk;
 use crate::logs::{Entry, JobLog};
 use crate::stop::{Stop, StopCause};
 
+mod known;
+
+pub(crate) use known::Known;
+
 /// How long output is gathered before it is sent: short enough to look live to a person.
 const BATCH: Duration = Duration::from_millis(200);
+/// How the note begins that says that a log is full.
+const FULL: &str = "the log is longer than";
 /// Kept free below the limit of a log, so that a full one can still say how the job ended.
 const NOTES_RESERVE: u64 = 1024 * 1024;
 /// Between two tries of what the disk refuses.
@@ -61,34 +67,91 @@ pub async fn open(
 ) -> anyhow::Result<JobLog> {
     let create = tokio::fs::File::create(file).await;
     let created = create.with_context(|| format!("cannot write the log at {}", file.display()))?;
-    let (log, entries) = JobLog::new();
-    let (written, progress) = watch::channel(Progress {
-        written: offset,
-        hurry: false,
-    });
-    let acknowledged = Arc::new(watch::channel(offset).0);
     let spool = Spool {
         base: offset,
         path: file.to_owned(),
     };
+    let created = created.into_std().await;
+    Ok(start(
+        (created, spool),
+        Known::default(),
+        (offset, offset),
+        uplink,
+        stop,
+    ))
+}
+
+/// Goes on with a log that a former life of the runner has begun at `base`, and of which the server
+/// has `acknowledged` bytes.
+pub async fn reopen(
+    file: &Path,
+    (base, acknowledged): (u64, u64),
+    uplink: impl Uplink,
+    stop: Stop,
+) -> anyhow::Result<JobLog> {
+    let path = file.to_owned();
+    let read = move || {
+        let file = File::options().read(true).write(true).open(path)?;
+        let (known, length) = Known::read(&file)?;
+        file.set_len(length)?;
+        Ok((file, known, length))
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    let (opened, known, length) = read
+        .map_err(std::io::Error::other)
+        .flatten()
+        .with_context(|| format!("cannot go on with the log at {}", file.display()))?;
+    let end = base + length;
+    anyhow::ensure!(
+        (base..=end).contains(&acknowledged),
+        "the runner was restarted, and its log on disk ({base} to {end}) does not meet the server's ({acknowledged})"
+    );
+    let spool = Spool {
+        base,
+        path: file.to_owned(),
+    };
+    Ok(start(
+        (opened, spool),
+        known,
+        (end, acknowledged),
+        uplink,
+        stop,
+    ))
+}
+
+fn start(
+    (file, spool): (File, Spool),
+    known: Known,
+    (end, stored): (u64, u64),
+    uplink: impl Uplink,
+    stop: Stop,
+) -> JobLog {
+    let full = known.has_note_like(FULL);
+    let (log, entries) = JobLog::after(known);
+    let (written, progress) = watch::channel(Progress {
+        written: end,
+        hurry: false,
+    });
+    let acknowledged = Arc::new(watch::channel(stored).0);
+    let base = spool.base;
     tokio::spawn(ship(
-        spool.clone(),
+        spool,
         progress,
         acknowledged.clone(),
         uplink,
         stop.clone(),
     ));
     let keeper = Keeper {
-        file: Arc::new(created.into_std().await),
-        base: offset,
+        file: Arc::new(file),
+        base,
         written,
         acknowledged: acknowledged.subscribe(),
-        full: false,
+        full,
         broken: false,
         stop,
     };
     tokio::spawn(keeper.keep(entries));
-    Ok(log)
+    log
 }
 
 /// How much is in the file, counted from the log's beginning, and whether somebody waits for it.
@@ -179,7 +242,7 @@ impl Keeper {
         self.full = true;
         let step = Record::read(bytes.strip_suffix(b"\n").unwrap_or(bytes)).step;
         let text = format!(
-            "the log is longer than {} MB: further output is dropped",
+            "{FULL} {} MB: further output is dropped",
             LOG_BYTES_MAX / 1024 / 1024
         );
         Record {
@@ -256,7 +319,7 @@ async fn ship(
     stop: Stop,
 ) {
     let lost = stop.lost();
-    let mut offset = spool.base;
+    let mut offset = *acknowledged.borrow();
     let mut unread = 0;
     loop {
         let news = progress.wait_for(|progress| progress.written > offset);

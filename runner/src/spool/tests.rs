@@ -180,3 +180,44 @@ async fn a_log_that_cannot_be_read_back_ends_the_job() {
     assert!(stop.token().is_cancelled());
     assert!(!stop.lost().is_cancelled());
 }
+
+#[tokio::test]
+async fn a_log_goes_on_where_a_killed_runner_left_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, server) = (folder.path().join("log"), Server::default());
+    let whole = b"1 3 n pulled\n1 3 o one\n1 3 e first\n1 3 o two\n";
+    // The server has the first two records; the last one was being written.
+    server
+        .stored
+        .lock()
+        .unwrap()
+        .extend_from_slice(&whole[..23]);
+    std::fs::write(&file, [&whole[..], b"1 3 o thr"].concat()).unwrap();
+    let stop = Stop::default();
+    let log = reopen(&file, (0, 23), server.clone(), stop).await.unwrap();
+    let step = log.step(3);
+    step.note_once("pulled").await;
+    let (mut out, mut err) = (step.stream_again(Voice::Out), step.stream_again(Voice::Err));
+    out.write(b"one\ntw").await;
+    out.write(b"o\nthree\nfo").await;
+    err.write(b"first\nsecond\n").await;
+    out.write(b"ur").await;
+    out.end().await;
+    log.flush().await;
+    let stored = server.stored.lock().unwrap().clone();
+    let told: Vec<_> = records(&stored)
+        .map(|record| record.text.to_vec())
+        .collect();
+    let expected = ["pulled", "one", "first", "two", "three", "second", "four"];
+    assert_eq!(told, expected.map(|text| text.as_bytes().to_vec()));
+}
+
+#[tokio::test]
+async fn a_log_that_is_shorter_than_the_servers_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    std::fs::write(&file, "1 3 o one\n").unwrap();
+    let opened = reopen(&file, (0, 20), Server::default(), Stop::default()).await;
+    let refused = opened.err().unwrap().to_string();
+    assert!(refused.contains("does not meet the server's"), "{refused}");
+}
