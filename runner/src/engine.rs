@@ -9,8 +9,10 @@
 //!    [`Engine::attend`] tells if it ends before. It may be dropped at any time.
 //!
 //!    From here on [`Engine::read_files`] and [`Engine::write_files`] reach the files of the job.
-//! 4. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes,
-//!    waits for its end and removes it. The files of one step are there for the next; nothing else is.
+//! 4. [`Engine::run`], once per step, makes a container, streams its output to the log as it comes
+//!    and waits for its end. A container that has ended by itself stays: until its result is safe,
+//!    it alone knows it, and [`Engine::adopt`] asks it. The files of one step are there for the next;
+//!    nothing else is.
 //! 5. [`Engine::remove`] removes all of it. It is called on every path, also when `prepare` failed,
 //!    and may be called again.
 //!
@@ -232,6 +234,17 @@ pub trait Engine: Send + Sync {
         log: &StepLog,
         stop: &CancellationToken,
     ) -> impl Future<Output = Result<StepEnd, EngineError>> + Send;
+
+    /// Goes on with a step that a former life of this runner has begun, running or ended, and writes
+    /// of its output what the log does not have. `None`: its process was never started, and nothing
+    /// of it is left.
+    fn adopt(
+        &self,
+        job: &JobKey,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Result<Option<StepEnd>, EngineError>> + Send;
 
     /// Removes everything of the job.
     fn remove(&self, job: &JobKey) -> impl Future<Output = Result<(), EngineError>> + Send;

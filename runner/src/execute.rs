@@ -7,8 +7,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipelines::job::Outcome;
+use anyhow::Context as _;
 use pipelines::plan::{BuildWork, ReleaseSource, StepsWork};
+use pipelines::timestamp::Timestamp;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Report};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,13 +19,18 @@ use crate::client::{CallError, retry};
 use crate::config::RunnerConfig;
 use crate::deploy::{self, DeployJob};
 use crate::desk::{Desk, Source};
-use crate::engine::{self, Connected, Engine, EngineError, JobKey};
+use crate::engine::{self, Connected, Engine, JobKey};
+use crate::journal::Journal;
 use crate::lease::{self, LeaseTiming};
-use crate::logs::{JobLog, StepLog};
+use crate::logs::StepLog;
 use crate::report::{Finish, Reporter};
 use crate::stop::{Stop, StopCause, Verdict};
 use crate::workspace::{CheckoutError, Fetch};
-use crate::{clock, image, spool, steps};
+use crate::{clock, image, steps};
+
+mod job;
+
+pub(crate) use job::Job;
 
 /// How long the server may be unable to say how to fetch the commit.
 const CHECKOUT_PATIENCE: Duration = Duration::from_secs(120);
@@ -72,76 +78,24 @@ impl Host {
     }
 }
 
-/// One job at work.
-pub(crate) struct Job<'a> {
-    pub(crate) host: &'a Host,
-    pub(crate) assignment: &'a Assignment,
-    pub(crate) desk: &'a Desk,
-    pub(crate) reporter: &'a Reporter,
-    pub(crate) log: &'a JobLog,
-    pub(crate) stop: &'a Stop,
-    pub(crate) folder: PathBuf,
-}
-
-impl Job<'_> {
-    pub(crate) fn key(&self) -> JobKey {
-        JobKey::of(self.assignment, self.host.instance)
-    }
-
-    /// Reports that a step begins; answers its log.
-    pub(crate) fn begin(&self, step: u32, name: &str) -> StepLog {
-        self.reporter.post(Report::StepStarted {
-            step,
-            name: name.to_owned(),
-            at: clock::now(),
-        });
-        self.log.step(step)
-    }
-
-    /// Reports that a step has ended, and writes the reason below its output.
-    pub(crate) async fn end(&self, step: u32, finish: Finish, exit_code: Option<i64>) -> Finish {
-        // The step of a stopped job is called what the job will be called.
-        let outcome = match self.stop.verdict(finish.clone()) {
-            Verdict::Finished(told) => {
-                if let Some(reason) = &told.reason {
-                    self.log.note(step, reason).await;
-                }
-                told.outcome
-            }
-            Verdict::GivenBack(reason) => {
-                self.log.note(step, &reason).await;
-                Outcome::Cancelled
-            }
-            Verdict::Silent => Outcome::Cancelled,
-        };
-        self.reporter.post(Report::StepFinished {
-            step,
-            outcome,
-            exit_code,
-            at: clock::now(),
-        });
-        finish
-    }
-}
-
-impl From<EngineError> for Finish {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Work(text) => Self::failed(text),
-            EngineError::Infrastructure(text) => Self::infrastructure(text),
-        }
-    }
-}
-
-/// Does a job and reports its end. Returns when nothing of it is left on this machine.
+/// Does a job, or goes on with it, and reports its end. Returns when nothing of it is left on this
+/// machine.
 pub async fn execute(host: &Host, desk: &Desk, assignment: Assignment) {
     let stop = Stop::default();
-    let _watchers = watch(host, &assignment, desk, &stop);
-    let reporter = Reporter::to(desk.clone(), stop.lost().clone());
     let folder = host.folder(&assignment);
-    let (finish, log) = match open_log(host, &assignment, desk, &stop).await {
-        Err(error) => (Finish::infrastructure(format!("{error:#}")), None),
-        Ok(log) => {
+    let journal = Journal::of(&folder, &assignment, desk);
+    let past = journal.as_ref().map(Journal::past).ok();
+    let since = past.and_then(|past| past.taken.map(|(_, at, _)| at));
+    let _watchers = watch(host, &assignment, (desk, since), &stop);
+    let reporter = Reporter::to(desk.clone(), stop.lost().clone());
+    let opened = async {
+        let journal = journal.with_context(|| format!("cannot write to {}", folder.display()))?;
+        let log = journal.open_log(&folder, &assignment, (desk, &stop));
+        Ok::<_, anyhow::Error>((log.await?, journal))
+    };
+    let finish = match opened.await {
+        Err(error) => Finish::infrastructure(format!("{error:#}")),
+        Ok((log, journal)) => {
             let job = Job {
                 host,
                 assignment: &assignment,
@@ -149,30 +103,36 @@ pub async fn execute(host: &Host, desk: &Desk, assignment: Assignment) {
                 reporter: &reporter,
                 log: &log,
                 stop: &stop,
+                journal: &journal,
                 folder: folder.clone(),
             };
-            let mut finish = work(&job).await;
-            finish.reason = finish.reason.map(|reason| log.masks().text(&reason));
-            (finish, Some(log))
+            let finish = work(&job).await;
+            log.flush().await;
+            job.masked(finish)
         }
     };
-    if let Some(log) = log {
-        log.flush().await;
-    }
     conclude(&assignment, &reporter, stop.verdict(finish)).await;
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
         tracing::warn!(%error, folder = %folder.display(), "a job's folder could not be removed");
     }
 }
 
+/// What is left of a limit that began to count at `since`, by the wall clock: it may have been
+/// another process that began.
+pub(crate) fn left_of(limit: Duration, since: Option<Timestamp>) -> Duration {
+    let passed = since.map_or(0, |since| clock::now().0.saturating_sub(since.0));
+    limit.saturating_sub(Duration::from_millis(u64::try_from(passed).unwrap_or(0)))
+}
+
 /// The tasks that end with the job: heartbeat, limit, lost lease, and the runner's own end.
 fn watch(
     host: &Host,
     assignment: &Assignment,
-    desk: &Desk,
+    (desk, since): (&Desk, Option<Timestamp>),
     stop: &Stop,
 ) -> Vec<AbortOnDropHandle<()>> {
     let limit = Duration::from_secs(assignment.timeout_seconds.into());
+    let left = left_of(limit, since);
     let beat = tokio::spawn(lease::keep(desk.clone(), host.timing, stop.clone()));
     let (lost, timer, ending) = (stop.clone(), stop.clone(), stop.clone());
     let (halt, abandon) = (host.halt.clone(), host.abandon.clone());
@@ -180,7 +140,7 @@ fn watch(
         beat,
         tokio::spawn(async move { lost.watch_lost().await }),
         tokio::spawn(async move {
-            tokio::time::sleep(limit).await;
+            tokio::time::sleep(left).await;
             timer.ask(StopCause::TimedOut(limit));
         }),
         tokio::spawn(async move {
@@ -191,21 +151,6 @@ fn watch(
         }),
     ];
     tasks.map(AbortOnDropHandle::new).into()
-}
-
-async fn open_log(
-    host: &Host,
-    assignment: &Assignment,
-    desk: &Desk,
-    stop: &Stop,
-) -> anyhow::Result<JobLog> {
-    use anyhow::Context as _;
-    let folder = host.folder(assignment);
-    tokio::fs::create_dir_all(&folder)
-        .await
-        .with_context(|| format!("cannot make a folder at {}", folder.display()))?;
-    let file = folder.join("log");
-    spool::open(&file, assignment.log_offset, desk.clone(), stop.clone()).await
 }
 
 async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict) {
@@ -235,12 +180,23 @@ async fn conclude(assignment: &Assignment, reporter: &Reporter, verdict: Verdict
     }
 }
 
+/// A steps job goes on where it was. A build is made anew: nobody has its result yet. A deploy looks
+/// at the cluster first, as if it took over from another runner.
 async fn work(job: &Job<'_>) -> Finish {
-    match &job.assignment.work {
-        AssignedWork::Steps(steps) => run_steps(job, steps).await,
-        AssignedWork::Build(build) => run_build(job, build).await,
-        AssignedWork::Deploy(deploy) => run_deploy(job, deploy).await,
-    }
+    let before = job.journal.past().finished.clone();
+    let finish = match &job.assignment.work {
+        AssignedWork::Steps(steps) => return run_steps(job, steps).await,
+        AssignedWork::Build(_) | AssignedWork::Deploy(_) if before.is_some() => before,
+        AssignedWork::Build(build) => {
+            if !job.journal.past().begun.is_empty() {
+                let text = "the runner was restarted: the build begins anew";
+                job.log.note(CHECKOUT_STEP, text).await;
+            }
+            Some(run_build(job, build).await)
+        }
+        AssignedWork::Deploy(deploy) => Some(run_deploy(job, deploy).await),
+    };
+    job.settle(finish.unwrap_or_else(Finish::passed)).await
 }
 
 async fn run_steps(job: &Job<'_>, work: &StepsWork) -> Finish {
@@ -331,6 +287,8 @@ pub(crate) async fn fetch(job: &Job<'_>, log: &StepLog) -> Result<PathBuf, Finis
         log.masks().add(token);
     }
     let folder = job.folder.join("checkout");
+    // What a former life has fetched of it; most often nothing is there.
+    let _ = tokio::fs::remove_dir_all(&folder).await;
     let fetch = Fetch {
         from: &from,
         commit: &job.assignment.run.commit,

@@ -3,6 +3,7 @@
 //! It only dials out. [`work::run`] is the whole runner; [`execute`] does one job.
 
 pub mod archive;
+mod claims;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod desk;
 pub mod engine;
 pub mod execute;
 pub mod image;
+mod journal;
 mod keep;
 pub mod lease;
 pub mod local;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use pipelines::job::Outcome;
 use pipelines::wire::Report;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::desk::Desk;
 
 /// How a job ended. [`Outcome::Cancelled`] means: it ended early because its `stop` was cancelled;
 /// who asked for that decides what it is called in the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finish {
     /// How.
     pub outcome: Outcome,
@@ -72,7 +73,8 @@ impl Finish {
 pub struct Stale;
 
 struct Letter {
-    report: Report,
+    /// Nothing is sent for an empty one: it tells that those before it have been.
+    report: Option<Report>,
     delivered: Option<oneshot::Sender<()>>,
 }
 
@@ -105,7 +107,10 @@ impl Reporter {
         let gone = lost.clone();
         tokio::spawn(async move {
             while let Some(letter) = letters.recv().await {
-                if sender.send(letter.report).is_err() {
+                if letter
+                    .report
+                    .is_some_and(|report| sender.send(report).is_err())
+                {
                     gone.cancel();
                     return;
                 }
@@ -123,14 +128,22 @@ impl Reporter {
     /// Sends a report and waits until the server has it, or has refused it.
     pub async fn send(&self, report: Report) -> Result<(), Stale> {
         let (delivered, answer) = oneshot::channel();
-        self.push(report, Some(delivered));
+        self.push(Some(report), Some(delivered));
         // The other end is dropped without an answer only when the lease is gone.
         answer.await.map_err(|_| Stale)
     }
 
     /// Sends a report behind those before it, without waiting.
     pub fn post(&self, report: Report) {
-        self.push(report, None);
+        self.push(Some(report), None);
+    }
+
+    /// Waits until the server has all reports, or nobody wants them any more.
+    pub async fn settled(&self) {
+        let (delivered, answer) = oneshot::channel();
+        self.push(None, Some(delivered));
+        // A dropped sender: the lease is gone.
+        let _ = answer.await;
     }
 
     /// Asks the server whether the lease still holds: to be called right before anything outside
@@ -152,7 +165,7 @@ impl Reporter {
         }
     }
 
-    fn push(&self, report: Report, delivered: Option<oneshot::Sender<()>>) {
+    fn push(&self, report: Option<Report>, delivered: Option<oneshot::Sender<()>>) {
         // A closed queue drops the letter, and with it the sender of `delivered`: stale.
         let _ = self.queue.send(Letter { report, delivered });
     }
@@ -164,7 +177,11 @@ async fn deliver(
     lost: CancellationToken,
 ) {
     while let Some(letter) = letters.recv().await {
-        if let Err(error) = retry(&lost, || desk.report(&letter.report)).await {
+        let Some(report) = &letter.report else {
+            confirm_delivery(letter.delivered);
+            continue;
+        };
+        if let Err(error) = retry(&lost, || desk.report(report)).await {
             // Whatever the refusal (stale, revoked, not understood), no later report can help.
             tracing::warn!(job = %desk.job(), %error, "a report was refused: the job is given up");
             lost.cancel();

@@ -9,7 +9,8 @@ use pipelines::plan::{Condition, Step, StepsWork, Text};
 use pipelines::wire::{Assignment, Report};
 
 use crate::engine::{Engine, EngineError, JobKey, StepEnd, StepSpec};
-use crate::execute::{CHECKOUT_STEP, Job, clean, fetch};
+use crate::execute::{CHECKOUT_STEP, Job, clean, fetch, left_of};
+use crate::journal::Entry;
 use crate::keep::{Keeper, caches};
 use crate::report::Finish;
 use crate::stop::limit_words;
@@ -19,44 +20,28 @@ mod services;
 
 use secrets::Vault;
 
-/// Runs the steps of `work`; nothing of them is left when it returns.
+/// Runs the steps of `work`, or goes on with them; nothing of them is left when it returns.
 pub(crate) async fn run<E: Engine>(job: &Job<'_>, engine: &E, work: &StepsWork) -> Finish {
     let key = job.key();
-    let finish = run_all(job, engine, &key, work).await;
+    let finish = match &job.journal.past().finished {
+        Some(finish) => finish.clone(),
+        None => run_all(job, engine, &key, work).await,
+    };
+    let finish = job.settle(finish).await;
     clean(engine, &key).await;
     finish
 }
 
 async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &StepsWork) -> Finish {
-    let log = job.begin(CHECKOUT_STEP, "checkout");
     let keeper = Keeper {
         job,
         engine,
         key,
         work,
     };
-    let ready = async {
-        let checkout = fetch(job, &log).await?;
-        let mut steps = work.steps.iter();
-        let image = steps
-            .find(|step| step.skip.is_none())
-            .map_or_else(String::new, |step| step.image.to_string());
-        let filled = async {
-            fill(engine, key, &image, (&checkout, &log)).await?;
-            Ok(caches::restore(&keeper, &checkout, &log).await)
-        };
-        let filled = tokio::select! {
-            filled = filled => filled,
-            () = job.stop.token().cancelled() => return Err(Finish::stopped()),
-        };
-        filled.map_err(|error: EngineError| Finish::from(error))
-    };
-    let ready = ready.await;
-    let finish = ready.as_ref().err().cloned();
-    let finish = finish.unwrap_or_else(Finish::passed);
-    let finish = job.end(CHECKOUT_STEP, finish, None).await;
-    let Ok(wanted) = ready else {
-        return finish;
+    let wanted = match set_up(&keeper).await {
+        Ok(wanted) => wanted,
+        Err(finish) => return finish,
     };
     let place = CHECKOUT_STEP + 1;
     // The start of services, if there are any, takes the place before the steps.
@@ -66,6 +51,54 @@ async fn run_all<E: Engine>(job: &Job<'_>, engine: &E, key: &JobKey, work: &Step
     // A step's place is a small number: a job has a bounded number of them.
     let last = first + u32::try_from(work.steps.len()).unwrap_or(u32::MAX - first);
     keeper.keep(last, &wanted, finish).await
+}
+
+/// Fills the workspace; answers the caches that are to be kept.
+async fn set_up<E: Engine>(keeper: &Keeper<'_, E>) -> Result<Vec<caches::Wanted>, Finish> {
+    const NAME: &str = "checkout";
+    let (job, engine, key) = (keeper.job, keeper.engine, keeper.key);
+    let past = job.journal.past();
+    if let Some(finish) = job.ended_before(CHECKOUT_STEP, NAME) {
+        return match &past.ready {
+            Some(wanted) if finish.outcome == Outcome::Passed => Ok(wanted.clone()),
+            Some(_) | None => Err(finish),
+        };
+    }
+    let log = job.begin(CHECKOUT_STEP, NAME);
+    if past.begun.contains_key(&CHECKOUT_STEP) && past.ready.is_none() {
+        log.note("the runner was restarted: the checkout begins anew")
+            .await;
+        clean(engine, key).await;
+    }
+    let ready = async {
+        if let Some(wanted) = &past.ready {
+            return Ok(wanted.clone());
+        }
+        let checkout = fetch(job, &log).await?;
+        let mut steps = keeper.work.steps.iter();
+        let image = steps
+            .find(|step| step.skip.is_none())
+            .map_or_else(String::new, |step| step.image.to_string());
+        let filled = async {
+            fill(engine, key, &image, (&checkout, &log)).await?;
+            Ok(caches::restore(keeper, &checkout, &log).await)
+        };
+        let filled = tokio::select! {
+            filled = filled => filled,
+            () = job.stop.token().cancelled() => return Err(Finish::stopped()),
+        };
+        let wanted = filled.map_err(|error: EngineError| Finish::from(error))?;
+        job.record(&Entry::Ready {
+            caches: wanted.clone(),
+        });
+        tracing::trace!(target: "failpoint", "runner.ready");
+        Ok(wanted)
+    };
+    let ready = ready.await;
+    let finish = ready.as_ref().err().cloned();
+    let finish = finish.unwrap_or_else(Finish::passed);
+    let finish = job.end(CHECKOUT_STEP, finish, None).await;
+    ready.map_err(|_| finish)
 }
 
 /// Runs the steps that are to run. The first failure is the job's, whatever comes after it.
@@ -78,6 +111,12 @@ async fn run_steps<'s, E: Engine>(
     let vault = Vault::default();
     let mut first_failure: Option<(&str, Finish)> = None;
     for (place, step) in steps {
+        if let Some(finish) = job.ended_before(place, &step.name) {
+            if finish.outcome != Outcome::Passed && first_failure.is_none() {
+                first_failure = Some((&step.name, finish));
+            }
+            continue;
+        }
         // After a stop nothing more starts, whatever it wants.
         if job.stop.token().is_cancelled() {
             break;
@@ -131,7 +170,13 @@ async fn run_one<E: Engine>(
     (key, vault): (&JobKey, &Vault),
     (place, step): (u32, &Step),
 ) -> Finish {
+    let begun = job.journal.past().begun.get(&place).copied();
     let log = job.begin(place, &step.name);
+    if begun.is_some()
+        && let Err(finish) = vault.hide(job).await
+    {
+        return job.end(place, finish, None).await;
+    }
     let secrets = match vault.take(job, &step.secrets, &log).await {
         Ok(secrets) => secrets,
         Err(finish) => return job.end(place, finish, None).await,
@@ -144,14 +189,22 @@ async fn run_one<E: Engine>(
         secrets,
     };
     let stop = job.stop.token().child_token();
-    let mut running = std::pin::pin!(engine.run(key, &spec, &log, &stop));
+    let mut running = std::pin::pin!(async {
+        if begun.is_some()
+            && let Some(end) = engine.adopt(key, &spec, &log, &stop).await?
+        {
+            return Ok(end);
+        }
+        engine.run(key, &spec, &log, &stop).await
+    });
     let limit = step
         .timeout_seconds
         .map(|seconds| Duration::from_secs(seconds.into()));
+    let left = limit.map(|limit| left_of(limit, begun));
     let mut late = false;
     let ended = tokio::select! {
         ended = &mut running => ended,
-        () = sleep_or_never(limit) => {
+        () = sleep_or_never(left) => {
             late = true;
             stop.cancel();
             running.await

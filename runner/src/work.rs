@@ -1,32 +1,33 @@
 //! The whole runner: one process, one state folder, one token, some slots.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use pipelines::ids::{Attempt, JobId};
 use pipelines::limits::CLAIM_WAIT;
 use pipelines::wire::{Assignment, PROTOCOL, Register, Registered, Report};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use ulid::Ulid;
 
+use crate::claims::Claims;
 use crate::client::{CallError, Client, retry};
 use crate::config::RunnerConfig;
 use crate::desk::Desk;
-use crate::engine::{self, Keep};
+use crate::engine;
 use crate::execute::{Host, Reach, execute};
 use crate::lease::LeaseTiming;
+
+mod state;
+mod sweep;
 
 /// How long running work may go on once the runner is asked to end.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
 /// How long stopped work may then take to say its last word.
 const LAST_WORDS: Duration = Duration::from_secs(45);
-/// Between two sweeps for leftovers.
-const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// Between two tries of what the server refused without saying that it is final.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
@@ -41,19 +42,44 @@ const MISSED: &str = "the runner was ending when it was given this job";
 /// The jobs at work in this process.
 type Live = Arc<Mutex<HashSet<(JobId, Attempt)>>>;
 
-/// Works until `shutdown` is cancelled and the running jobs have ended, or until the server says
-/// that this runner is not wanted.
+/// How a runner is asked to end. Whichever way, it takes no more jobs from then on.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Cancelled by all of them: no more jobs.
+    pub quit: CancellationToken,
+    /// Leave at once, and the running work to the next process with this state folder.
+    pub hand_over: CancellationToken,
+    /// Stop the running work after a grace, and give it back.
+    pub stop: CancellationToken,
+}
+
+/// Works until `shutdown` is cancelled and the running jobs have ended or were stopped, or until
+/// the server says that this runner is not wanted.
 pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let ending = Ending {
+        quit: shutdown.clone(),
+        stop: shutdown,
+        ..Ending::default()
+    };
+    run_until(config, ending).await
+}
+
+/// Works until it is asked to end, in one way or another.
+pub async fn run_until(config: RunnerConfig, ending: Ending) -> anyhow::Result<()> {
     let server = config.server.clone();
     let server = server.context("a runner needs a server")?;
     let folder = config.state_dir.clone();
-    let (_lock, instance) = tokio::task::spawn_blocking(move || occupy(&folder)).await??;
+    let (_lock, instance, claims, keys) =
+        tokio::task::spawn_blocking(move || state::occupy(&folder)).await??;
     let client = Client::new(&server.url, server.token, instance)?;
-    sweep(&config, instance, &|_, _| false).await;
-    let Some(registered) = register(&config, &client, &shutdown).await? else {
+    let Some(registered) = register(&config, &client, &ending.quit).await? else {
         return Ok(());
     };
     let live = Live::default();
+    let regained = regain(&client, &claims, keys, &ending.quit).await?;
+    for (_, assignment) in &regained {
+        lock(&live).insert((assignment.job, assignment.lease.attempt));
+    }
     give_back(&client, &registered, &live, RESTARTED).await;
     let host = Arc::new(Host {
         timing: LeaseTiming::of(&registered),
@@ -63,76 +89,99 @@ pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> anyhow::R
         instance,
         config,
     });
-    let drain = tokio::spawn(drain(host.clone(), shutdown.clone()));
-    let sweeper = tokio::spawn(sweep_now_and_then(host.clone(), live.clone()));
+    let _drain = AbortOnDropHandle::new(tokio::spawn(drain(host.clone(), ending.stop.clone())));
+    let sweeping = sweep::now_and_then(host.clone(), live.clone());
+    let _sweeper = AbortOnDropHandle::new(tokio::spawn(sweeping));
+    let crew = Arc::new(Crew {
+        host,
+        client,
+        live,
+        claims,
+        quit: ending.quit.clone(),
+    });
+    let working = work_in_slots(&crew, regained);
+    let result = tokio::select! {
+        result = working => result,
+        () = ending.hand_over.cancelled() => {
+            let jobs = lock(&crew.live).len();
+            tracing::info!(jobs, "the runner has ended; the next one goes on with its jobs");
+            return Ok(());
+        }
+    };
+    give_back_missed(&crew.host.config, &crew.client, &crew.live).await;
+    tracing::info!("the runner has ended");
+    result
+}
+
+/// What the slots of a runner share.
+struct Crew {
+    host: Arc<Host>,
+    client: Client,
+    live: Live,
+    claims: Claims,
+    quit: CancellationToken,
+}
+
+/// Works until every slot has ended; what a former life left takes the first ones.
+async fn work_in_slots(crew: &Arc<Crew>, regained: Vec<Regained>) -> anyhow::Result<()> {
+    let wanted = crew.host.config.slots as usize;
+    let count = wanted.max(regained.len());
+    let mut regained = regained.into_iter();
     let mut slots = JoinSet::new();
-    for _ in 0..host.config.slots {
-        let (host, client) = (host.clone(), client.clone());
-        slots.spawn(slot(host, client, live.clone(), shutdown.clone()));
+    for place in 0..count {
+        let (crew, first) = (crew.clone(), regained.next());
+        slots.spawn(async move {
+            if let Some((key, assignment)) = first {
+                work_on(&crew, key, assignment).await;
+            }
+            match place < wanted {
+                true => slot(&crew).await,
+                // There are fewer slots than in the former life.
+                false => Ok(()),
+            }
+        });
     }
     let mut result = Ok(());
     while let Some(ended) = slots.join_next().await {
         if let Err(error) = ended.context("a slot of the runner panicked").flatten() {
             // One refusal is everybody's: the others stop claiming, too.
-            shutdown.cancel();
+            crew.quit.cancel();
             result = Err(error);
         }
     }
-    drain.abort();
-    sweeper.abort();
-    give_back_missed(&host.config, &client, &live).await;
-    tracing::info!("the runner has ended");
     result
 }
 
-/// Takes the state folder for this process alone, and clears what a former one left in it.
-fn occupy(folder: &Path) -> anyhow::Result<(File, Ulid)> {
-    let shown = folder.display();
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the state folder at {shown}"))?;
-    let lock = File::create(folder.join("lock"))
-        .with_context(|| format!("cannot lock the state folder at {shown}"))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => bail!(
-            "another runner uses the state folder at {shown}: stop it, or give this one its own with --state"
-        ),
-        Err(std::fs::TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("cannot lock the state folder at {shown}"));
-        }
-    }
-    let instance = read_instance(&folder.join("instance"))?;
-    // Logs of a former life belong to leases that are given back now.
-    match std::fs::remove_dir_all(folder.join("jobs")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot clear {shown}/jobs"))?;
-        }
-        Ok(()) | Err(_) => {}
-    }
-    Ok((lock, instance))
-}
+/// A job of a former life, and the key of the claim that brought it.
+type Regained = (Ulid, Assignment);
 
-fn read_instance(file: &Path) -> anyhow::Result<Ulid> {
-    let shown = file.display();
-    match std::fs::read_to_string(file) {
-        Ok(text) => text.trim().parse().with_context(|| {
-            format!(
-                "cannot read this runner's identity at {shown}: remove the file to get a new one"
-            )
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let instance = Ulid::generate();
-            // Written beside and moved, so that a crash never leaves half an identity.
-            let draft = file.with_extension("new");
-            std::fs::write(&draft, format!("{instance}\n"))
-                .and_then(|()| std::fs::rename(&draft, file))
-                .with_context(|| format!("cannot write this runner's identity at {shown}"))?;
-            Ok(instance)
-        }
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read this runner's identity at {shown}"))
+/// Repeats the claims of a former life: what this runner still holds comes again.
+async fn regain(
+    client: &Client,
+    claims: &Claims,
+    keys: Vec<Ulid>,
+    quit: &CancellationToken,
+) -> anyhow::Result<Vec<Regained>> {
+    let mut regained: Vec<Regained> = Vec::new();
+    for key in keys {
+        match retry(quit, || client.claim(key, 0)).await {
+            Ok(Some(assignment)) => {
+                let (job, name) = (assignment.job, &assignment.name);
+                tracing::info!(%job, %name, attempt = %assignment.lease.attempt, "job taken up again");
+                regained.push((key, assignment));
+            }
+            Ok(None) => claims.end(key),
+            Err(CallError::Unreachable(_)) => return Ok(regained),
+            Err(error @ CallError::Refused { .. }) => {
+                tracing::warn!(%error, "a job of a former life is not given again");
+                claims.end(key);
+            }
+            Err(
+                error @ (CallError::Stale(_) | CallError::Unauthorized(_) | CallError::Upgrade(_)),
+            ) => return Err(error).context("cannot take up jobs again"),
         }
     }
+    Ok(regained)
 }
 
 /// Introduces the runner; waits for a server that is not there yet. Nothing if it should end first.
@@ -229,28 +278,29 @@ async fn drain(host: Arc<Host>, shutdown: CancellationToken) {
     host.abandon.cancel();
 }
 
-async fn slot(
-    host: Arc<Host>,
-    client: Client,
-    live: Live,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+async fn slot(crew: &Arc<Crew>) -> anyhow::Result<()> {
     let wait_seconds = u32::try_from(CLAIM_WAIT.as_secs()).unwrap_or(u32::MAX);
-    let mut key = Ulid::generate();
-    while !shutdown.is_cancelled() {
+    while !crew.quit.is_cancelled() {
+        let Some(key) = begin_claim(crew).await else {
+            continue;
+        };
         let claimed = tokio::select! {
-            claimed = retry(&shutdown, || client.claim(key, wait_seconds)) => claimed,
-            () = shutdown.cancelled() => return Ok(()),
+            claimed = retry(&crew.quit, || crew.client.claim(key, wait_seconds)) => claimed,
+            // Its key stays on disk: the answer may be on its way.
+            () = crew.quit.cancelled() => return Ok(()),
         };
         match claimed {
             Ok(Some(assignment)) => {
-                key = Ulid::generate();
-                work_on(&host, &client, &live, assignment).await;
+                tracing::trace!(target: "failpoint", "runner.claimed");
+                work_on(crew, key, assignment).await;
             }
-            Ok(None) => key = Ulid::generate(),
+            Ok(None) => crew.claims.end(key),
             // Only an end of the runner ends the retries.
             Err(CallError::Unreachable(_)) => return Ok(()),
-            Err(error @ CallError::Refused { .. }) => pause(&error, &shutdown).await,
+            Err(error @ CallError::Refused { .. }) => {
+                crew.claims.end(key);
+                pause(&error, &crew.quit).await;
+            }
             Err(
                 error @ (CallError::Stale(_) | CallError::Unauthorized(_) | CallError::Upgrade(_)),
             ) => return Err(error).context("cannot take more jobs"),
@@ -259,47 +309,41 @@ async fn slot(
     Ok(())
 }
 
-async fn work_on(host: &Arc<Host>, client: &Client, live: &Live, assignment: Assignment) {
+/// A key that is on disk before it is used. While the disk refuses, no job is taken.
+async fn begin_claim(crew: &Crew) -> Option<Ulid> {
+    match crew.claims.begin() {
+        Ok(key) => Some(key),
+        Err(error) => {
+            tracing::error!(%error, "cannot write to the state folder: no job is taken");
+            tokio::select! {
+                () = tokio::time::sleep(REFUSED_PAUSE) => {}
+                () = crew.quit.cancelled() => {}
+            }
+            None
+        }
+    }
+}
+
+async fn work_on(crew: &Arc<Crew>, key: Ulid, assignment: Assignment) {
     let (job, lease) = (assignment.job, assignment.lease);
     let (run, name) = (assignment.run.number, assignment.name.clone());
     tracing::info!(%run, %job, %name, attempt = %lease.attempt, "job taken");
-    lock(live).insert((job, lease.attempt));
-    let client = client.job(job, lease);
-    let (host_of_job, desk) = (host.clone(), Desk::Server(client.clone()));
-    let done = tokio::spawn(async move { execute(&host_of_job, &desk, assignment).await }).await;
-    if let Err(error) = done {
+    lock(&crew.live).insert((job, lease.attempt));
+    let client = crew.client.job(job, lease);
+    let (host, desk) = (crew.host.clone(), Desk::Server(client.clone()));
+    // A runner that hands over drops this, and with it the work.
+    let done = tokio::spawn(async move { execute(&host, &desk, assignment).await });
+    if let Err(error) = AbortOnDropHandle::new(done).await {
         tracing::error!(%job, %error, "the work on a job panicked");
         let report = Report::Lost {
             reason: "the runner failed while this ran: see its log".into(),
         };
-        if let Err(error) = retry(&host.halt, || client.report(&report)).await {
+        if let Err(error) = retry(&crew.host.halt, || client.report(&report)).await {
             tracing::warn!(%job, %error, "could not give back a job");
         }
     }
-    lock(live).remove(&(job, lease.attempt));
-}
-
-async fn sweep_now_and_then(host: Arc<Host>, live: Live) {
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        let keep = |job, attempt| lock(&live).contains(&(job, attempt));
-        sweep(&host.config, host.instance, &keep).await;
-    }
-}
-
-async fn sweep(config: &RunnerConfig, instance: Ulid, keep: Keep<'_>) {
-    let swept = match engine::connect(config).await {
-        Ok(engine) => engine.sweep(instance, keep).await,
-        Err(error) => Err(error),
-    };
-    match swept {
-        Ok(0) => {}
-        Ok(count) => tracing::info!(
-            count,
-            "removed leftovers of jobs that are no longer running"
-        ),
-        Err(error) => tracing::warn!(%error, "could not look for leftovers of former jobs"),
-    }
+    crew.claims.end(key);
+    lock(&crew.live).remove(&(job, lease.attempt));
 }
 
 /// The set is whole even if a holder panicked: each change is one call.

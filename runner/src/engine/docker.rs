@@ -95,6 +95,17 @@ impl DockerEngine {
         &self.credentials
     }
 
+    /// Removes a container that has no result to tell.
+    async fn tidy(&self, name: &str, end: &Result<StepEnd, EngineError>) {
+        if let Ok(StepEnd::Exited { .. }) = end {
+            return;
+        }
+        // What is told counts more than the broom: what stays is swept later.
+        if let Err(error) = self.remove_container(name).await {
+            tracing::warn!(container = name, %error, "a container could not be removed");
+        }
+    }
+
     async fn make_volume(&self, job: &JobKey, name: String) -> Result<(), EngineError> {
         let volume = || {
             self.docker.create_volume(VolumeCreateRequest {
@@ -189,7 +200,7 @@ impl Engine for DockerEngine {
             present = self.ensure_image(&step.image, log) => present?,
             () = stop.cancelled() => return Ok(StepEnd::Stopped),
         }
-        let name = format!("{}-{}", job.resource(), step.step);
+        let name = container::step_name(job, step);
         let mut body = container::step(job, step);
         let mut message = None;
         if !step.secrets.is_empty() {
@@ -197,12 +208,27 @@ impl Engine for DockerEngine {
             prologue::prepare(&mut body);
         }
         self.create(&name, body).await?;
+        tracing::trace!(target: "failpoint", "runner.created");
         let end = self.watch(&name, (step, message), log, stop).await;
-        // The result counts more than the broom: what stays is swept later.
-        if let Err(error) = self.remove_container(&name).await {
-            tracing::warn!(container = name, %error, "a container could not be removed");
-        }
+        self.tidy(&name, &end).await;
         end
+    }
+
+    async fn adopt(
+        &self,
+        job: &JobKey,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<Option<StepEnd>, EngineError> {
+        let name = container::step_name(job, step);
+        if !self.was_started(&name).await? {
+            self.remove_container(&name).await?;
+            return Ok(None);
+        }
+        let end = self.watch_again(&name, step, log, stop).await;
+        self.tidy(&name, &end).await;
+        end.map(Some)
     }
 
     async fn remove(&self, job: &JobKey) -> Result<(), EngineError> {

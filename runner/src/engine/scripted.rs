@@ -190,6 +190,17 @@ impl Engine for ScriptedEngine {
         })
     }
 
+    async fn adopt(
+        &self,
+        _job: &JobKey,
+        _step: &StepSpec,
+        _log: &StepLog,
+        _stop: &CancellationToken,
+    ) -> Result<Option<StepEnd>, EngineError> {
+        let text = "the runner was restarted, and with it ended what it was playing";
+        Err(EngineError::Infrastructure(text.into()))
+    }
+
     async fn remove(&self, job: &JobKey) -> Result<(), EngineError> {
         match tokio::fs::remove_dir_all(self.files(job)).await {
             Ok(()) => Ok(()),

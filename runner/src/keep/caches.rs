@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pipelines::plan::Cache;
 use pipelines::wire::CacheFound;
+use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
 use super::{Keeper, checkout, paths, patiently, words};
@@ -22,7 +23,7 @@ use crate::logs::StepLog;
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// A cache of the job, once its key is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     cache: Cache,
     key: String,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pipelines::names::SecretName;
+use pipelines::wire::AssignedWork;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
@@ -30,6 +31,18 @@ struct Content {
 }
 
 impl Vault {
+    /// Hides the job's secrets, if any of its steps has one: after a restart this comes before its log
+    /// goes on, whichever step it goes on with.
+    pub(crate) async fn hide(&self, job: &Job<'_>) -> Result<(), Finish> {
+        let AssignedWork::Steps(work) = &job.assignment.work else {
+            return Ok(());
+        };
+        if work.steps.iter().all(|step| step.secrets.is_empty()) {
+            return Ok(());
+        }
+        self.content.get_or_try_init(|| ask(job)).await.map(|_| ())
+    }
+
     /// The secrets of these names; those that are withheld are left out, and `log` says why.
     pub(crate) async fn take(
         &self,
@@ -49,7 +62,7 @@ impl Vault {
                         "the secret `{name}` has fewer than {WORD_MIN} characters: \
                          it is not hidden in this log"
                     );
-                    log.note(&note).await;
+                    log.note_once(&note).await;
                 }
                 found.push(StepSecret {
                     name: name.clone(),
@@ -57,7 +70,7 @@ impl Vault {
                 });
             } else if let Some(reason) = content.withheld.get(name) {
                 // The server's sentence names the secret.
-                log.note(&format!("{reason}; this goes on without it"))
+                log.note_once(&format!("{reason}; this goes on without it"))
                     .await;
             } else {
                 let text = format!("the server did not give the secret `{name}`");

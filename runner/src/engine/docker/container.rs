@@ -59,6 +59,11 @@ pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<(), EngineErro
     Ok(())
 }
 
+/// What a step's container is called.
+pub(super) fn step_name(job: &JobKey, step: &StepSpec) -> String {
+    format!("{}-{}", job.resource(), step.step)
+}
+
 /// The container of a step.
 pub(super) fn step(job: &JobKey, step: &StepSpec) -> ContainerCreateBody {
     let mut labels = labels(job);

@@ -18,6 +18,10 @@ const FOLDER: &str = "/run/secrets";
 /// Any user of the image may write, only the writer may read; nothing in it can be run.
 const MOUNT: &str = "rw,noexec,nosuid,nodev,mode=1777,size=8m";
 
+/// How the container ends when it was left without the secrets. A script may end so, too: it is
+/// believed only when nobody knows whether they were handed over.
+pub(super) const NOT_HANDED_OVER: i64 = 121;
+
 /// Only words that are built into every shell: an image may have nothing else.
 ///
 /// It reads lines `NAME VARIABLE COUNT`, each followed by COUNT lines of the value, up to a dot.
@@ -34,7 +38,7 @@ while :; do
 '
     seaworthy_count=$((seaworthy_count-1))
   done
-  if [ -z "$seaworthy_name" ]; then echo 'the secrets of this step did not arrive' >&2; exit 1; fi
+  if [ -z "$seaworthy_name" ]; then echo 'the secrets of this step did not arrive' >&2; exit 121; fi
   printf '%s' "$seaworthy_value" > "/run/secrets/$seaworthy_name"
   export "$seaworthy_variable=$seaworthy_value"
 done

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
+use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, LogsOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -16,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::{DockerEngine, failed, gone, is_away, patiently, words};
+use super::{DockerEngine, failed, gone, is_away, patiently, prologue, words};
 use crate::clock;
 use crate::engine::{EngineError, StepEnd, StepSpec, exit};
 use crate::logs::{StepLog, StreamLog};
@@ -108,6 +109,7 @@ impl DockerEngine {
         if let Err(error) = started.await {
             return Err(not_started(step, &error));
         }
+        tracing::trace!(target: "failpoint", "runner.started");
         let mut sink = Sink {
             out: log.stream(Voice::Out),
             err: log.stream(Voice::Err),
@@ -115,18 +117,61 @@ impl DockerEngine {
         };
         let (handed, code) = tokio::join!(
             hand_over(attached.input, message),
-            self.follow_or_stop(name, &mut sink, attached.output, stop)
+            self.follow_or_stop(name, &mut sink, Some(attached.output), stop)
         );
         sink.end().await;
         let Some(code) = code else {
             return Ok(StepEnd::Stopped);
         };
         let code = code?;
-        if code == NOT_FOUND && !self.has_shell(name).await {
-            return Err(no_shell(step));
-        }
         if code != 0 {
             handed?;
+        }
+        self.ended(name, step, code).await
+    }
+
+    /// Sees a container to its end that a former life of the runner has started. All of its output
+    /// comes again from the engine's copy, and the log leaves out what it has.
+    pub(super) async fn watch_again(
+        &self,
+        name: &str,
+        step: &StepSpec,
+        log: &StepLog,
+        stop: &CancellationToken,
+    ) -> Result<StepEnd, EngineError> {
+        let mut sink = Sink {
+            out: log.stream_again(Voice::Out),
+            err: log.stream_again(Voice::Err),
+            seen: Seen::default(),
+        };
+        let code = self.follow_or_stop(name, &mut sink, None, stop).await;
+        sink.end().await;
+        match code {
+            None => Ok(StepEnd::Stopped),
+            Some(Ok(prologue::NOT_HANDED_OVER)) if !step.secrets.is_empty() => {
+                let text = "the runner was restarted while it handed over the secrets of this step";
+                Err(EngineError::Infrastructure(text.into()))
+            }
+            Some(code) => self.ended(name, step, code?).await,
+        }
+    }
+
+    /// Whether the process of a container runs, or has run.
+    pub(super) async fn was_started(&self, name: &str) -> Result<bool, EngineError> {
+        let found = patiently(|| self.docker.inspect_container(name, None)).await;
+        let state = match found {
+            Ok(container) => container.state.unwrap_or_default(),
+            Err(DockerError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(false),
+            Err(error) => return Err(failed("find a container again")(error)),
+        };
+        Ok(state.status != Some(ContainerStateStatusEnum::CREATED))
+    }
+
+    async fn ended(&self, name: &str, step: &StepSpec, code: i64) -> Result<StepEnd, EngineError> {
+        if code == NOT_FOUND && !self.has_shell(name).await {
+            return Err(no_shell(step));
         }
         let memory = code != 0 && self.out_of_memory(name).await;
         Ok(StepEnd::Exited {
@@ -140,7 +185,7 @@ impl DockerEngine {
         &self,
         name: &str,
         sink: &mut Sink,
-        attached: Output,
+        attached: Option<Output>,
         stop: &CancellationToken,
     ) -> Option<Result<i64, EngineError>> {
         let mut following = std::pin::pin!(self.follow(name, sink, attached));
@@ -165,9 +210,12 @@ impl DockerEngine {
         &self,
         name: &str,
         sink: &mut Sink,
-        attached: Output,
+        attached: Option<Output>,
     ) -> Result<i64, EngineError> {
-        let mut whole = sink.take(attached, Seen::default()).await;
+        let mut whole = match attached {
+            Some(output) => sink.take(output, Seen::default()).await,
+            None => self.take_logs(name, sink).await?,
+        };
         for _ in 0..RECONNECTS_MAX {
             let since = clock::monotonic();
             if whole {
