@@ -15,7 +15,7 @@ pub(crate) async fn run(args: Args) -> Exit {
             return Exit::Configuration;
         }
     };
-    match runner::work::run(config, signals::shutdown()).await {
+    match runner::work::run_until(config, signals::ending()).await {
         Ok(()) => Exit::Done,
         Err(error) => {
             eprintln!("seaworthy: {error:#}");
