@@ -75,6 +75,14 @@ pub const LOG_PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const LOG_PAGE_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Lines of a log chunk as pages show and cache it.
 pub const LOG_CHUNK_LINES: usize = 500;
+/// Most lines of a log on one page: a browser's memory is the bound, and the raw log has none.
+pub const LOG_WHOLE_LINES_MAX: u64 = 200_000;
+/// Most matches of a search within a log that are told one by one; the total counts all.
+pub const LOG_SEARCH_LINES: usize = 1000;
+/// Longest pattern of such a search, in bytes.
+pub const LOG_SEARCH_PATTERN_BYTES_MAX: usize = 1000;
+/// A search within a log ends after this time, and then says how far it came.
+pub const LOG_SEARCH_TIME: Duration = Duration::from_secs(3);
 /// Largest single output of a job, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// Largest report a runner may send, in bytes: a release bundle is the largest part.

@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use pipelines::ids::{Attempt, JobId};
 
+mod errors;
 mod index;
+mod search;
 
+pub(crate) use errors::is_error;
 pub use index::{Index, Window};
+pub use search::{Found, Pattern};
 
 /// The folder of logs.
 #[derive(Debug, Clone)]
@@ -21,7 +25,11 @@ pub struct Objects {
     indexes: index::Indexes,
     /// Two calls that append to one log would both measure it first; jobs share these by number.
     appends: Arc<[Mutex<()>; 32]>,
+    searches: Arc<Semaphore>,
 }
+
+/// Searches at once.
+const SEARCHES_MAX: usize = 2;
 
 /// Why a chunk was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +49,7 @@ impl Objects {
             root: data.join("logs"),
             indexes: index::Indexes::default(),
             appends: Arc::default(),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
         }
     }
 

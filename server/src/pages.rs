@@ -15,6 +15,7 @@ mod assets;
 mod check;
 mod deploy;
 mod environments;
+mod find;
 mod frame;
 mod job;
 mod lines;
@@ -31,6 +32,7 @@ mod runners;
 mod start;
 #[cfg(debug_assertions)]
 mod ui;
+mod whole;
 mod why;
 mod words;
 
@@ -66,6 +68,10 @@ pub(crate) fn routes() -> Router<App> {
         .route(
             "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log.txt",
             get(raw::page),
+        )
+        .route(
+            "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log/all",
+            get(whole::page),
         )
         .route("/environments", get(environments::board))
         .route(

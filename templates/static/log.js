@@ -15,6 +15,9 @@ const narrow = matchMedia('(max-width: 800px)');
 const saved = new URL(location.href).searchParams;
 let wrap = saved.has('wrap') ? saved.get('wrap') === '1' : narrow.matches;
 let follow = false, missed = 0, filling = false;
+let bad = Number(log.dataset.bad), missedBad = 0;
+const list = (text) => (text || '').split(',').filter(Boolean).map(Number);
+const errors = list(log.dataset.errors), hits = list(log.dataset.hits), isHit = new Set(hits);
 
 const linesOf = (i) => Math.min(CHUNK, total - i * CHUNK);
 const headsOf = (i) => heads.filter((h) => h > i * CHUNK && h <= i * CHUNK + linesOf(i)).length;
@@ -84,6 +87,7 @@ function mark(section) {
   for (const line of section.querySelectorAll(':scope > div')) {
     const n = Number(line.id.slice(1));
     line.classList.toggle('at', Boolean(chosen) && n >= chosen[0] && n <= chosen[1]);
+    line.classList.toggle('hit', isHit.has(n));
   }
 }
 async function jump(n) {
@@ -121,15 +125,16 @@ button.addEventListener('click', () => { follow = true; toEnd(); });
 log.after(button);
 const end = document.getElementById('log-end');
 const atEnd = () => end.getBoundingClientRect().top < innerHeight;
-function toEnd() { filling = true; end.scrollIntoView({ block: 'end' }); missed = 0; label(); requestAnimationFrame(() => { filling = false; }); }
+function toEnd() { filling = true; end.scrollIntoView({ block: 'end' }); missed = missedBad = 0; label(); requestAnimationFrame(() => { filling = false; }); }
+const count = (n, word) => n.toLocaleString() + ' ' + word + (n === 1 ? '' : 's');
 function label() {
   button.hidden = follow || !missed;
-  button.textContent = missed.toLocaleString() + (missed === 1 ? ' new line ↓' : ' new lines ↓');
+  button.textContent = count(missed, 'new line') + (missedBad ? ', ' + count(missedBad, 'error') : '') + ' ↓';
 }
 function state() {
   if (filling) return;
   follow = !done && atEnd();
-  if (follow || atEnd()) missed = 0;
+  if (follow || atEnd()) missed = missedBad = 0;
   label();
 }
 addEventListener('scroll', state, { passive: true });
@@ -153,7 +158,9 @@ async function more() {
       done = answer.headers.get('x-done') === 'yes';
       const fresh = document.createElement('template');
       fresh.innerHTML = text;
-      const count = fresh.content.querySelectorAll('div').length;
+      const came = fresh.content.querySelectorAll('div').length;
+      const worse = Number(answer.headers.get('x-errors')) - bad;
+      bad += worse;
       total = lines; grow();
       // What belongs to a chunk that is on the page is appended; the rest loads when it comes near.
       if (last && last.full && last.count < CHUNK) {
@@ -166,10 +173,11 @@ async function more() {
         mark(last);
       }
       sections.slice(Math.max(0, last ? last.index : 0)).forEach((s) => { if (s.near && !s.full) load(s); else size(s); });
-      if (!follow) missed += Math.max(0, total - known);
+      if (!follow) { missed += Math.max(0, total - known); missedBad += Math.max(0, worse); }
       if (follow) toEnd();
       label();
-      left = count > 0 && known + count < lines && follow;
+      left = came > 0 && known + came < lines && follow;
+      say(total - known, worse);
     }
   } catch { /* the connection line says so, and the next message tries again */ }
   fetching = false;
@@ -179,6 +187,52 @@ document.addEventListener('changed', (event) => {
   if (event.detail.startsWith('log:') || event.detail === 'reset') more();
 });
 document.addEventListener('refreshed', () => { if (!done) more(); });
+
+// --- what came is said to readers, but not more than each 10 s ---------------------------
+const voice = document.createElement('p');
+voice.className = 'skip'; voice.setAttribute('role', 'status');
+log.after(voice);
+let unsaid = 0, unsaidBad = 0, speaking = 0;
+function say(lines, worse) {
+  unsaid += lines; unsaidBad += worse;
+  if (!unsaid || speaking) return;
+  voice.textContent = count(unsaid, 'new line') + ', ' + (unsaidBad ? count(unsaidBad, 'error') : 'no error');
+  unsaid = unsaidBad = 0;
+  speaking = setTimeout(() => { speaking = 0; say(0, 0); }, 10e3);
+}
+
+// --- marks beside the scroll bar -----------------------------------------------------
+function draw() {
+  document.querySelector('.map')?.remove();
+  const map = document.createElement('div'), seen = new Set();
+  map.className = 'map'; map.setAttribute('aria-hidden', 'true');
+  for (const [lines, kind] of [[errors, ''], [hits, 'hit']]) for (const n of lines) {
+    const at = Math.round((n / total) * 400) / 4;
+    if (seen.has(kind + at)) continue;
+    seen.add(kind + at);
+    const link = document.createElement('a');
+    link.href = '#L' + n; link.tabIndex = -1; link.className = kind; link.style.top = at + '%';
+    map.append(link);
+  }
+  if (map.firstChild) log.after(map);
+}
+
+// --- keys: none of them changes anything but what is seen ----------------------------------
+function step(forward) {
+  const marks = hits.length ? hits : errors, at = range()?.[0] || 0;
+  const next = forward ? marks.find((n) => n > at) : marks.findLast((n) => n < at);
+  if (next) location.hash = '#L' + next;
+}
+addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input,textarea,select')) return;
+  const act = {
+    '/': () => document.querySelector('.find input[type=search]')?.focus(),
+    n: () => step(true), p: () => step(false), w: () => toggle.click(),
+    l: () => navigator.clipboard?.writeText(location.href),
+    t: () => { const times = [...document.querySelectorAll('#times > *')], on = times.findIndex((e) => e.tagName === 'STRONG'); times.filter((e) => e.tagName !== 'SPAN')[on % (times.length - 1)]?.click(); },
+  }[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
 
 // --- begin ---------------------------------------------------------------------
 function setWrap(on) {
@@ -194,12 +248,23 @@ toggle.addEventListener('click', () => {
   url.searchParams.set('wrap', wrap ? '1' : '0');
   history.replaceState(null, '', url);
 });
-document.getElementById('log-tools')?.append(toggle);
+const copy = document.createElement('button');
+copy.type = 'button'; copy.className = 'quiet'; copy.textContent = 'Copy';
+copy.addEventListener('click', async () => {
+  // From the server, as printed: most of the lines are not on the page.
+  const answer = await fetch(document.getElementById('raw').href, { headers: { Range: 'bytes=0-5242879' } });
+  const whole = answer.status === 200 || Number(answer.headers.get('content-range')?.split('/')[1]) <= 5242880;
+  if (whole) await navigator.clipboard.writeText(await answer.text());
+  copy.textContent = whole ? 'Copied' : 'Too long to copy: see raw';
+  setTimeout(() => { copy.textContent = 'Copy'; }, 2000);
+});
+document.querySelector('#log-tools .links')?.prepend(toggle, copy);
 for (const el of document.querySelectorAll('.window')) el.hidden = true;
 log.textContent = '';
 log.classList.add('live');
 grow();
 setWrap(wrap);
+draw();
 const start = range() || (log.dataset.open ? [Number(log.dataset.open)] : null);
 history.scrollRestoration = 'manual';
 if (start) jump(start[0]); else if (!done || log.dataset.end === 'yes') { follow = !done; toEnd(); }

@@ -15,12 +15,15 @@ use pipelines::limits::{
 };
 use pipelines::log::Record;
 
-use super::Objects;
+use super::{Objects, is_error};
 
 /// How many logs are remembered: beyond that, all are forgotten and read anew as they are asked for.
 const REMEMBERED_MAX: usize = 256;
-/// Longer than what stands before the text of a record.
-const HEAD_MAX: usize = 64;
+/// Bytes of a record that are looked at: longer than what stands before its text, and enough of that
+/// to see an error.
+pub(super) const HEAD_MAX: usize = 512;
+/// How many lines that look like errors are remembered.
+const ERRORS_MAX: usize = 10_000;
 
 /// The remembered indexes.
 pub(super) type Indexes = Arc<Mutex<HashMap<(JobId, Attempt), Arc<Index>>>>;
@@ -38,6 +41,10 @@ pub struct Index {
     chunks: Vec<Place>,
     /// The number of the first line of each stretch of one step, and the step. Lines count from 1.
     pub steps: Vec<(u64, u32)>,
+    /// The numbers of the first lines that look like errors.
+    pub errors: Vec<u64>,
+    /// How many lines look like errors.
+    pub error_count: u64,
 }
 
 /// Lines as pages read them.
@@ -75,6 +82,12 @@ impl Index {
             .is_none_or(|(_, step)| *step != record.step)
         {
             self.steps.push((self.lines, record.step));
+        }
+        if is_error(record.text) {
+            self.error_count += 1;
+            if self.errors.len() < ERRORS_MAX {
+                self.errors.push(self.lines);
+            }
         }
     }
 
@@ -155,7 +168,7 @@ impl Objects {
             for number in first..first.saturating_add(reader.limit) {
                 let left = LOG_PAGE_BYTES_MAX.saturating_sub(window.bytes.len());
                 let max = left.clamp(LOG_PAGE_LINE_BYTES_MAX, LOG_LINE_BYTES_MAX + HEAD_MAX);
-                let missing = read_line(&mut reader.file, max, &mut window.bytes)?;
+                let missing = read_line(&mut *reader.file, max, &mut window.bytes)?;
                 if missing > 0 {
                     window.missing.insert(number, missing);
                 }
@@ -225,7 +238,11 @@ fn open(path: &Path, index: &Index, first: u64, count: u64) -> io::Result<Reader
 }
 
 /// Appends a line with its end, but no more than `max` bytes of it. Returns how many are missing.
-fn read_line(reader: &mut dyn BufRead, max: usize, lines: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) fn read_line(
+    reader: &mut (impl BufRead + ?Sized),
+    max: usize,
+    lines: &mut Vec<u8>,
+) -> io::Result<usize> {
     let (mut kept, mut missing) = (0, 0);
     loop {
         let block = reader.fill_buf()?;

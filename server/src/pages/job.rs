@@ -6,8 +6,9 @@ use pipelines::ids::{JobId, RunId};
 use pipelines::limits::LOG_CHUNK_LINES;
 
 use super::ask::Ask;
+use super::find::{self, Search};
 use super::frame::{Frame, Place};
-use super::log::{JobPath, Log, times};
+use super::log::{JobPath, Log, chosen, numbers, times};
 use super::moments::{Lasting, When};
 use super::why::Tail;
 use super::words::{self, Family, Status};
@@ -17,6 +18,8 @@ use crate::live::Topic;
 
 /// Lines of the window that is shown without a script.
 const WINDOW: u64 = 1000;
+/// Marks of errors that are drawn beside the log: more could not be told apart.
+const MARKS: usize = 1000;
 /// How much of it stands above the line that was asked for.
 const ABOVE: u64 = 300;
 
@@ -74,7 +77,16 @@ struct Shown {
     chunk: usize,
     fragments: String,
     raw: String,
+    whole: String,
     heads: String,
+    /// The lines that look like errors, as far as marks are drawn, and how many there are.
+    errors: String,
+    error_count: u64,
+    only_errors: String,
+    attempt: String,
+    wanted_times: String,
+    search: Search,
+    clear: String,
     ended: bool,
     open_at: Option<u64>,
     pages: Vec<(&'static str, Option<String>)>,
@@ -187,14 +199,15 @@ fn steps(log: &Log, ask: &Ask) -> Vec<StepLink> {
 
 /// Which lines are shown: around the one asked for, else around the failure, else the end.
 async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError> {
-    let asked = ask
-        .get("at")
-        .and_then(|at| at.split('-').next()?.parse::<u64>().ok());
+    let mut search = Search::run(log, ask).await?;
+    let asked = chosen(ask).map(|(from, _)| from);
     let from = ask.number("from").and_then(|n| u64::try_from(n).ok());
     let failing = match (asked, from) {
+        (None, None) if search.is_on() && !search.lines.is_empty() => search.lines.first().copied(),
         (None, None) if family == Family::Failed => Tail::read(log).await?.at,
         _ => None,
     };
+    search.list(log, ask, asked.or(failing)).await?;
     let lines = log.index.lines;
     let end = (lines + 1).saturating_sub(WINDOW).max(1);
     let first = match (from, asked.or(failing)) {
@@ -203,27 +216,16 @@ async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError>
         (None, None) => end,
     };
     let last = (first + WINDOW - 1).min(lines);
-    let (attempt, wanted) = (
-        log.attempt.to_string(),
-        ask.get("times").unwrap_or_default(),
-    );
-    let to = |from: u64| {
-        let pairs = [
-            ("attempt", &*attempt),
-            ("times", wanted),
-            ("from", &from.to_string()),
-        ];
-        links::query(&base(log), &pairs)
-    };
-    let clock = |name, word: &str| {
-        let pairs = [("attempt", &*attempt), ("times", word)];
-        (name, links::query(&base(log), &pairs), wanted == word)
-    };
+    let attempt = log.attempt.to_string();
+    let wanted = ask.get("times").unwrap_or_default();
     let fragments = [
         ("attempt", &*attempt),
         ("times", wanted),
         ("v", assets::version()),
     ];
+    let of_attempt =
+        |tail: &str| links::query(&format!("{}/{tail}", base(log)), &[("attempt", &attempt)]);
+    let nothing = [("q", ""), ("only", ""), ("case", ""), ("re", "")];
     Ok(Shown {
         html: log
             .html((first, WINDOW), times(ask, log).await?, ask)
@@ -233,23 +235,58 @@ async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError>
         last,
         chunk: LOG_CHUNK_LINES,
         fragments: links::query(&format!("{}/log", base(log)), &fragments),
-        raw: links::query(&format!("{}/log.txt", base(log)), &[("attempt", &attempt)]),
+        raw: of_attempt("log.txt"),
+        whole: of_attempt("log/all"),
         heads: log.heads(),
+        errors: numbers(log.index.errors.iter().take(MARKS)),
+        error_count: log.index.error_count,
+        only_errors: find::address(log, ask, &[("q", ""), ("only", "errors")]),
+        clear: find::address(log, ask, &nothing),
+        wanted_times: wanted.to_owned(),
+        search,
         ended: log.ended,
         open_at: asked.is_none().then_some(failing).flatten(),
-        pages: vec![
-            ("First", (first > 1).then(|| to(1))),
-            (
-                "Previous",
-                (first > 1).then(|| to(first.saturating_sub(WINDOW).max(1))),
-            ),
-            ("Next", (last < lines).then(|| to(last + 1))),
-            ("Last", (last < lines).then(|| to(end))),
-        ],
-        times: vec![
-            clock("off", ""),
-            clock("clock", "clock"),
-            clock("since start", "since"),
-        ],
+        pages: pages(log, ask, (first, last), asked.or(failing)),
+        times: [
+            ("off", ""),
+            ("clock", "clock"),
+            ("since start", "since"),
+            ("gap", "gap"),
+        ]
+        .map(|(name, word)| {
+            let href = find::address(log, ask, &[("times", word)]);
+            (name, href, wanted == word)
+        })
+        .to_vec(),
+        attempt,
     })
+}
+
+/// The other windows of the log.
+fn pages(
+    log: &Log,
+    ask: &Ask,
+    (first, last): (u64, u64),
+    at: Option<u64>,
+) -> Vec<(&'static str, Option<String>)> {
+    let lines = log.index.lines;
+    let end = (lines + 1).saturating_sub(WINDOW).max(1);
+    let to = |from: u64| find::address(log, ask, &[("from", &from.to_string())]);
+    let seen = at.unwrap_or(first.saturating_sub(1));
+    let errors = &log.index.errors;
+    let error = errors.get(errors.partition_point(|line| *line <= seen));
+    let error = error.map(|line| {
+        let href = find::address(log, ask, &[("at", &line.to_string())]);
+        format!("{href}#L{line}")
+    });
+    vec![
+        ("First", (first > 1).then(|| to(1))),
+        (
+            "Previous",
+            (first > 1).then(|| to(first.saturating_sub(WINDOW).max(1))),
+        ),
+        ("Next", (last < lines).then(|| to(last + 1))),
+        ("Last", (last < lines).then(|| to(end))),
+        ("Next error", error),
+    ]
 }

@@ -12,7 +12,7 @@ use super::ask::{Ask, missing};
 use super::moments::{Lasting, utc};
 use super::{ansi, assets, words};
 use crate::error::PageError;
-use crate::objects::{Index, Objects, Window};
+use crate::objects::{Index, Objects, Window, is_error};
 use crate::store::views::jobs::{self, JobRow, StepRow};
 use crate::store::views::runs;
 
@@ -32,6 +32,8 @@ pub(crate) enum Times {
     Clock,
     /// Since the first line of the attempt, in seconds.
     Since(i64),
+    /// Since the line before, in seconds.
+    Gap,
 }
 
 /// The log of one attempt and what is known about it.
@@ -112,6 +114,11 @@ impl Log {
     ) -> Result<String, PageError> {
         let Window { bytes, missing } = self.read(first, count).await?;
         let mut out = String::with_capacity(bytes.len() * 2);
+        let chosen = chosen(ask);
+        let mut before = match times {
+            Times::Gap if first > 1 => self.at_ms(first - 1).await?,
+            _ => None,
+        };
         for (number, record) in (first..).zip(records(&bytes)) {
             let steps = &self.index.steps;
             if let Ok(place) = steps.binary_search_by_key(&number, |(at, _)| *at) {
@@ -122,10 +129,22 @@ impl Log {
             } else {
                 LINE_SHOWN_MAX
             };
-            let missing = missing.get(&number).copied().unwrap_or(0);
-            line((number, missing), &record, (times, max), &mut out);
+            let line = Line {
+                number,
+                missing: missing.get(&number).copied().unwrap_or(0),
+                chosen: chosen.is_some_and(|(from, to)| (from..=to).contains(&number)),
+                before: before.replace(record.at_ms),
+                record,
+            };
+            line.write((times, max), &mut out);
         }
         Ok(out)
+    }
+
+    /// When a line was read.
+    async fn at_ms(&self, number: u64) -> Result<Option<i64>, PageError> {
+        let window = self.read(number, 1).await?;
+        Ok(records(&window.bytes).next().map(|record| record.at_ms))
     }
 
     fn heading(&self, number: u64, step: u32, ask: &Ask, out: &mut String) {
@@ -157,90 +176,92 @@ impl Log {
 
     /// The lines above which a heading stands.
     pub(crate) fn heads(&self) -> String {
-        let heads: Vec<_> = self
-            .index
-            .steps
-            .iter()
-            .map(|(at, _)| at.to_string())
-            .collect();
-        heads.join(",")
+        numbers(self.index.steps.iter().map(|(at, _)| at))
     }
 }
 
-/// One line. Its number is the link, and is not selected with the text.
-fn line(
-    (number, missing): (u64, usize),
-    record: &Record<'_>,
-    (times, max): (Times, usize),
-    out: &mut String,
-) {
-    let class = match record.voice {
-        Voice::Out if is_error(record.text) => " class=\"x\"",
-        Voice::Err if is_error(record.text) => " class=\"e x\"",
-        Voice::Out => "",
-        Voice::Err => " class=\"e\"",
-        Voice::Note => " class=\"n\"",
-    };
-    let _ = write!(
-        out,
-        "<div id=\"L{number}\"{class}><a href=\"?at={number}#L{number}\">{number}</a>"
-    );
-    match times {
-        Times::Off => {}
-        Times::Clock => {
-            let at = pipelines::timestamp::Timestamp(record.at_ms);
-            let _ = write!(out, "<time class=\"raw\">{}</time>", utc(at, "%H:%M:%S"));
+/// Numbers as scripts read them.
+pub(crate) fn numbers<'a>(all: impl Iterator<Item = &'a u64>) -> String {
+    let all: Vec<_> = all.map(u64::to_string).collect();
+    all.join(",")
+}
+
+/// The lines that `?at=7` or `?at=7-9` mean.
+pub(crate) fn chosen(ask: &Ask) -> Option<(u64, u64)> {
+    let at = ask.get("at")?;
+    let (from, to) = at.split_once('-').unwrap_or((at, at));
+    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+    Some((from, to))
+}
+
+/// A line as it is shown.
+struct Line<'a> {
+    number: u64,
+    /// Bytes of it that were not read.
+    missing: usize,
+    chosen: bool,
+    /// When the line before it was read, in milliseconds.
+    before: Option<i64>,
+    record: Record<'a>,
+}
+
+impl Line<'_> {
+    /// Its number is the link, and is not selected with the text.
+    fn write(&self, (times, max): (Times, usize), out: &mut String) {
+        let (number, record) = (self.number, &self.record);
+        let error = record.voice != Voice::Note && is_error(record.text);
+        let voice = match record.voice {
+            Voice::Out => "",
+            Voice::Err => "e",
+            Voice::Note => "n",
+        };
+        let marks = [
+            voice,
+            if error { "x" } else { "" },
+            if self.chosen { "at" } else { "" },
+        ];
+        let marks: Vec<_> = marks.into_iter().filter(|mark| !mark.is_empty()).collect();
+        let _ = write!(out, "<div id=\"L{number}\"");
+        if !marks.is_empty() {
+            let _ = write!(out, " class=\"{}\"", marks.join(" "));
         }
-        Times::Since(start) => {
-            let ms = (record.at_ms - start).max(0);
+        let _ = write!(out, "><a href=\"?at={number}#L{number}\">{number}</a>");
+        let seconds = |out: &mut String, ms: i64| {
+            let ms = ms.max(0);
+            let (whole, tenth) = (ms / 1000, ms / 100 % 10);
+            let _ = write!(out, "<time class=\"raw\">{whole}.{tenth} s</time>");
+        };
+        match times {
+            Times::Off => {}
+            Times::Clock => {
+                let at = pipelines::timestamp::Timestamp(record.at_ms);
+                let _ = write!(out, "<time class=\"raw\">{}</time>", utc(at, "%H:%M:%S"));
+            }
+            Times::Since(start) => seconds(out, record.at_ms - start),
+            Times::Gap => seconds(out, record.at_ms - self.before.unwrap_or(record.at_ms)),
+        }
+        self.text(max, out);
+    }
+
+    fn text(&self, max: usize, out: &mut String) {
+        let shown = ansi::line(self.record.text, max, out);
+        if shown.overwritten > 0 {
             let _ = write!(
                 out,
-                "<time class=\"raw\">{}.{} s</time>",
-                ms / 1000,
-                ms / 100 % 10
+                " <span class=\"cut\">({} earlier states)</span>",
+                shown.overwritten
             );
         }
+        let cut = shown.cut + self.missing;
+        if cut > 0 {
+            let _ = write!(
+                out,
+                " <span class=\"cut\">… {cut} bytes more, see raw</span>"
+            );
+        }
+        // The line end is for copying: blocks are joined by it.
+        out.push_str("</div>\n");
     }
-    let shown = ansi::line(record.text, max, out);
-    if shown.overwritten > 0 {
-        let _ = write!(
-            out,
-            " <span class=\"cut\">({} earlier states)</span>",
-            shown.overwritten
-        );
-    }
-    let cut = shown.cut + missing;
-    if cut > 0 {
-        let _ = write!(
-            out,
-            " <span class=\"cut\">… {cut} bytes more, see raw</span>"
-        );
-    }
-    // The line end is for copying: blocks are joined by it.
-    out.push_str("</div>\n");
-}
-
-/// Whether a line looks like the reason of a failure. A hint for the eye; nothing is decided by it.
-pub(crate) fn is_error(text: &[u8]) -> bool {
-    const BEGINS: [&str; 12] = [
-        "error:",
-        "error[",
-        "Error:",
-        "ERROR",
-        "FAIL",
-        "--- FAIL",
-        "fatal:",
-        "Traceback ",
-        "npm ERR!",
-        "npm error",
-        "##[error]",
-        "AssertionError",
-    ];
-    let plain = ansi::plain(text, 400);
-    let plain = plain.trim_start();
-    BEGINS.iter().any(|begin| plain.starts_with(begin))
-        || plain.contains("panicked at")
-        || plain.ends_with("FAILED")
 }
 
 /// Answers `GET …/log`: a chunk, or what came after a line.
@@ -268,6 +289,7 @@ pub(crate) async fn lines(ask: Ask, path: JobPath) -> Result<Response, PageError
         ("cache-control", cache.to_owned()),
         ("x-lines", log.index.lines.to_string()),
         ("x-heads", log.heads()),
+        ("x-errors", log.index.error_count.to_string()),
         ("x-done", if log.ended { "yes" } else { "no" }.to_owned()),
     ];
     Ok((headers, Html(html)).into_response())
@@ -277,32 +299,8 @@ pub(crate) async fn lines(ask: Ask, path: JobPath) -> Result<Response, PageError
 pub(crate) async fn times(ask: &Ask, log: &Log) -> Result<Times, PageError> {
     Ok(match ask.get("times") {
         Some("clock") => Times::Clock,
-        Some("since") => {
-            let first = log.read(1, 1).await?;
-            Times::Since(
-                records(&first.bytes)
-                    .next()
-                    .map_or(0, |record| record.at_ms),
-            )
-        }
+        Some("since") => Times::Since(log.at_ms(1).await?.unwrap_or(0)),
+        Some("gap") => Times::Gap,
         Some(_) | None => Times::Off,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_of_failures_are_seen_through_colours() {
-        for text in [
-            "\x1b[1;31merror\x1b[0m: x",
-            "  --- FAIL: TestX",
-            "thread 'a' panicked at b",
-        ] {
-            assert!(is_error(text.as_bytes()), "{text}");
-        }
-        assert!(is_error(b"\x1b[1merror[E0308]\x1b[0m: mismatched"));
-        assert!(!is_error(b"no error here"));
-    }
 }

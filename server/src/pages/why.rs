@@ -3,9 +3,10 @@
 use askama::Template;
 use pipelines::log::{Record, Voice, records};
 
-use super::log::{Log, is_error};
+use super::log::Log;
 use super::{ansi, links};
 use crate::error::PageError;
+use crate::objects::is_error;
 
 /// Most lines of a reason: one screen holds it and what to do about it.
 const LINES_MAX: usize = 15;

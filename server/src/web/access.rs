@@ -78,6 +78,11 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log",
         Person,
     ),
+    (
+        "GET",
+        "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/log/all",
+        Person,
+    ),
     ("GET", "/environments", Person),
     ("GET", "/repos/{owner}/{repo}/environments", Person),
     (

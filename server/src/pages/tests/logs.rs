@@ -112,3 +112,42 @@ async fn the_raw_log_is_what_was_printed_whole_or_in_part() {
         .await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
 }
+
+#[tokio::test]
+async fn a_search_tells_the_true_total_and_leads_from_match_to_match() {
+    let site = Site::seeded().await;
+    let job = "/repos/acme/shop/runs/42/jobs/unit";
+    let html = site.page(&format!("{job}?q=testTOTAL&attempt=1")).await;
+    let found = between(&html, "aria-label=\"Matches\"", "</section>");
+    assert!(found.contains("<strong>1 line</strong> matches"), "{found}");
+    assert!(found.contains("#L") && found.contains("class=\"hit\""));
+    let none = site.page(&format!("{job}?q=testTOTAL&case=1")).await;
+    assert!(none.contains("<strong>0 lines</strong> match <q>testTOTAL</q>"));
+    let wrong = site.page(&format!("{job}?q=a(&re=1")).await;
+    assert!(wrong.contains("This is no regular expression:</strong> unclosed group"));
+    let hostile = site.page(&format!("{job}?q=%3Cscript%3E")).await;
+    assert!(hostile.contains("<q>&#60;script&#62;</q>"));
+}
+
+#[tokio::test]
+async fn errors_are_listed_and_led_to_without_a_script() {
+    let site = Site::seeded().await;
+    let job = "/repos/acme/shop/runs/42/jobs/unit";
+    let first = site.page(&format!("{job}?from=1")).await;
+    assert!(first.contains("at=1862#L1862\">Next error</a>"));
+    let errors = site.page(&format!("{job}?only=errors")).await;
+    assert!(errors.contains("like an error"));
+    let range = site.page(&format!("{job}?at=40-42")).await;
+    assert_eq!(range.matches("class=\"at\"").count(), 3);
+}
+
+#[tokio::test]
+async fn the_whole_log_is_one_page() {
+    let site = Site::seeded().await;
+    let html = site
+        .page("/repos/acme/shop/runs/42/jobs/unit/log/all")
+        .await;
+    assert_eq!(html.matches("<div id=\"L").count(), 1869);
+    assert_eq!(html.matches("<section>").count(), 4);
+    assert!(html.ends_with("</html>") || html.ends_with("</html>\n"));
+}
