@@ -5,7 +5,7 @@
 'use strict';
 const log = document.getElementById('log');
 if (!log) return;
-const CHUNK = Number(log.dataset.chunk), LINE = 20, HEAD = 40, KEEP = 6;
+const CHUNK = Number(log.dataset.chunk), LINE = 20, HEAD = 40, KEEP = 2;
 const plain = new URL(log.dataset.url, location.href);
 let total = Number(log.dataset.lines), done = log.dataset.done === 'yes';
 // Where steps begin: a heading stands above that line, and costs its height.

@@ -13,6 +13,7 @@ mod github_api;
 mod image;
 mod language;
 mod lifecycle;
+mod log_page;
 mod reattach;
 mod runner_loss;
 mod scenarios;

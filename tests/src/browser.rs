@@ -130,6 +130,29 @@ impl Browser {
         self.loaded().await
     }
 
+    /// Lets pages run scripts from the next one on, or not.
+    pub async fn scripts(&mut self, on: bool) -> Result<()> {
+        let value = json!({ "value": !on });
+        self.call("Emulation.setScriptExecutionDisabled", value)
+            .await?;
+        Ok(())
+    }
+
+    /// The value of a script's expression on the page.
+    pub async fn ask(&mut self, script: &str) -> Result<Value> {
+        self.run(script).await
+    }
+
+    /// Waits until an expression is true on the page.
+    pub async fn until(&mut self, script: &str) -> Result<()> {
+        eventually(script, ANSWER_LIMIT, async || {
+            let value = self.run(script).await?;
+            ensure!(value == true, "it is {value}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Where it is.
     pub async fn address(&mut self) -> Result<String> {
         let address = self.run("location.href").await?;

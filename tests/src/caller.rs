@@ -67,6 +67,19 @@ impl Caller {
         Ok(())
     }
 
+    /// Sends a part of the job's log that begins at `offset`.
+    pub async fn log(&self, job: &Assignment, offset: u64, records: Vec<u8>) -> Result<()> {
+        let LeaseProof { attempt, fence } = job.lease;
+        let path = format!(
+            "/runner/v1/jobs/{}/log?attempt={attempt}&fence={fence}&offset={offset}",
+            job.job
+        );
+        let call = self.api.call(Method::POST, &path).body(records);
+        let status = call.send().await?.status();
+        ensure!(status == 200, "a log is answered {status}");
+        Ok(())
+    }
+
     /// The job's secrets: status and body.
     pub async fn secrets(&self, job: &Assignment) -> Result<Result<Secrets, (u16, String)>> {
         let path = format!("/runner/v1/jobs/{}/secrets", job.job);

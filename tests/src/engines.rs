@@ -20,6 +20,8 @@ pub enum Engine {
     Cluster,
     /// A server that speaks S3.
     S3,
+    /// A headless browser.
+    Browser,
 }
 
 /// Engine-heavy stories at once: more would only make each other late on small machines.
@@ -54,6 +56,11 @@ async fn check(engine: Engine) -> Result<()> {
             }
             Engine::Cluster => Cluster::connect().await?.ping().await,
             Engine::S3 => S3::of_the_tests()?.ping().await,
+            Engine::Browser => {
+                std::env::var_os("SEAWORTHY_TEST_BROWSER")
+                    .context("SEAWORTHY_TEST_BROWSER is not set")?;
+                Ok(())
+            }
         }
     };
     tokio::time::timeout(Duration::from_secs(10), asked)
