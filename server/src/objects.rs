@@ -135,7 +135,9 @@ impl Alone<'_> {
         };
         file.write_all(new).await?;
         file.flush().await?;
+        tracing::trace!(target: "failpoint", "log.written");
         file.sync_data().await?;
+        tracing::trace!(target: "failpoint", "log.durable");
         Ok(length + new.len() as u64)
     }
 }
