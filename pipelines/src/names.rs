@@ -84,6 +84,29 @@ fn is_secret_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| first(b) || b.is_ascii_digit() || b == b'_')
+        && !is_taken_variable(text)
+}
+
+/// Whether the variable of a secret called so would change how the shell or the loader works, or
+/// would stand where Seaworthy tells a step about its run.
+fn is_taken_variable(name: &str) -> bool {
+    const TAKEN: [&str; 14] = [
+        "bash_env",
+        "cdpath",
+        "ci",
+        "env",
+        "globignore",
+        "home",
+        "hostname",
+        "ifs",
+        "oldpwd",
+        "path",
+        "ps4",
+        "pwd",
+        "shell",
+        "shellopts",
+    ];
+    TAKEN.contains(&name) || name.starts_with("ld_") || name.starts_with("seaworthy_")
 }
 
 fn is_hex(text: &str) -> bool {
@@ -182,7 +205,8 @@ name!(
 name!(
     /// A secret: how files and variables of steps are called that hold it.
     SecretName, "secret name",
-    "use 1 to 63 of a-z, 0-9, `_`, beginning with a letter", is_secret_name
+    "use 1 to 63 of a-z, 0-9, `_`, beginning with a letter; not the name of a variable that \
+     already means something, as `path`, `home`, `ld_…` or `seaworthy_…`", is_secret_name
 );
 name!(
     /// A Kubernetes namespace.

@@ -1,5 +1,6 @@
 //! Names as we allow them, made of names that other systems allow.
 
+use crate::names::SecretName;
 use std::collections::HashSet;
 
 /// A job's name made of any text: `Build & Test (linux)` becomes `build-test-linux`.
@@ -92,9 +93,12 @@ pub(super) fn secret(text: &str) -> String {
             _ => {}
         }
     }
-    match name.trim_end_matches('_') {
-        "" => "secret".into(),
-        name => name.chars().take(60).collect(),
+    let name: String = name.trim_end_matches('_').chars().take(56).collect();
+    match name.parse::<SecretName>() {
+        Ok(_) => name,
+        Err(_) if name.is_empty() => "secret".into(),
+        // The name of a variable that already means something.
+        Err(_) => format!("secret_{name}"),
     }
 }
 

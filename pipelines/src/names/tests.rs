@@ -20,6 +20,24 @@ fn job_names_are_short_lower_case_words() {
 }
 
 #[test]
+fn secrets_never_take_a_variable_that_already_means_something() {
+    check::<SecretName>(
+        &["npm_token", "a", "path_to_key", "ci_token", "old"],
+        &[
+            "",
+            "_a",
+            "0a",
+            "A",
+            "path",
+            "home",
+            "ld_preload",
+            "seaworthy_token",
+            "ci",
+        ],
+    );
+}
+
+#[test]
 fn branches_follow_git_and_never_look_like_options() {
     check::<BranchName>(
         &["main", "feature/x", "$(reboot)", "a#b%20\"", "ünï"],
