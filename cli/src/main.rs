@@ -4,6 +4,8 @@ mod admin;
 mod bench;
 mod check;
 mod exec;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod import;
 mod runner;
 mod serve;
@@ -108,12 +110,17 @@ fn with_runtime<F: Future<Output = Exit>>(work: impl FnOnce() -> F) -> ExitCode 
 
 /// Logs on standard error, as much as `RUST_LOG` asks for.
 fn start_logging() {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,sqlx=warn,hyper=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
-        .init();
+        .with_filter(filter);
+    let subscriber = tracing_subscriber::registry().with(lines);
+    #[cfg(debug_assertions)]
+    let subscriber = subscriber.with(failpoint::layer());
+    subscriber.init();
 }

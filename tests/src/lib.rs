@@ -6,6 +6,7 @@
 pub mod api;
 pub mod browser;
 pub mod caller;
+pub mod campaign;
 pub mod cluster;
 pub mod demo;
 pub mod docker;
