@@ -12,29 +12,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use pipelines::limits::{LOG_BYTES_MAX, LOG_CHUNK_BYTES_MAX};
-use pipelines::log::{Record, Voice};
+use pipelines::limits::LOG_CHUNK_BYTES_MAX;
 use pipelines::wire::LogAck;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{CallError, retry};
-use crate::clock;
 use crate::desk::Desk;
 use crate::logs::{Entry, JobLog};
 use crate::stop::{Stop, StopCause};
 
+mod bound;
 mod known;
 
 pub(crate) use known::Known;
 
 /// How long output is gathered before it is sent: short enough to look live to a person.
 const BATCH: Duration = Duration::from_millis(200);
-/// How the note begins that says that a log is full.
-const FULL: &str = "the log is longer than";
-/// Kept free below the limit of a log, so that a full one can still say how the job ended.
-const NOTES_RESERVE: u64 = 1024 * 1024;
 /// Between two tries of what the disk refuses.
 const DISK_RETRY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
 /// How often in a row the disk may refuse before the job is ended: about a minute's worth.
@@ -126,7 +121,7 @@ fn start(
     uplink: impl Uplink,
     stop: Stop,
 ) -> JobLog {
-    let full = known.has_note_like(FULL);
+    let full = known.has_note_like(bound::FULL);
     let (log, entries) = JobLog::after(known);
     let (written, progress) = watch::channel(Progress {
         written: end,
@@ -147,6 +142,7 @@ fn start(
         written,
         acknowledged: acknowledged.subscribe(),
         full,
+        dropped: None,
         broken: false,
         stop,
     };
@@ -190,6 +186,8 @@ struct Keeper {
     written: watch::Sender<Progress>,
     acknowledged: watch::Receiver<u64>,
     full: bool,
+    /// How much of a full log was dropped since it was last told, and of which step.
+    dropped: Option<(u32, u64)>,
     /// The disk was given up: what comes is dropped, so that nobody waits for it.
     broken: bool,
     stop: Stop,
@@ -212,7 +210,10 @@ impl Keeper {
             for entry in batch.drain(..) {
                 match entry {
                     Entry::Record { bytes, voice } => self.take(&mut buffer, &bytes, voice),
-                    Entry::Flush(done) => flushes.push(done),
+                    Entry::Flush(done) => {
+                        self.tell_gap(&mut buffer);
+                        flushes.push(done);
+                    }
                 }
             }
             tokio::select! {
@@ -223,35 +224,6 @@ impl Keeper {
                 self.flush(flushes, &lost).await;
             }
         }
-    }
-
-    /// Takes a record if the log has room for it. What comes after is dropped, and the log says so.
-    fn take(&mut self, buffer: &mut Vec<u8>, bytes: &[u8], voice: Voice) {
-        let size = self.written.borrow().written + (buffer.len() + bytes.len()) as u64;
-        let limit = match voice {
-            Voice::Out | Voice::Err => LOG_BYTES_MAX - NOTES_RESERVE,
-            Voice::Note => LOG_BYTES_MAX,
-        };
-        if size <= limit && !(self.full && voice != Voice::Note) {
-            buffer.extend_from_slice(bytes);
-            return;
-        }
-        if self.full {
-            return;
-        }
-        self.full = true;
-        let step = Record::read(bytes.strip_suffix(b"\n").unwrap_or(bytes)).step;
-        let text = format!(
-            "{FULL} {} MB: further output is dropped",
-            LOG_BYTES_MAX / 1024 / 1024
-        );
-        Record {
-            at_ms: clock::now().0,
-            step,
-            voice: Voice::Note,
-            text: text.as_bytes(),
-        }
-        .write(buffer);
     }
 
     /// Appends. While the disk refuses, the queue fills and the process waits; after

@@ -1,7 +1,8 @@
 use std::sync::Mutex;
 
 use pipelines::job::Outcome;
-use pipelines::log::records;
+use pipelines::limits::LOG_BYTES_MAX;
+use pipelines::log::{Voice, records};
 
 use super::*;
 use crate::report::Finish;
@@ -120,7 +121,7 @@ async fn a_stale_lease_ends_the_log_and_frees_its_writers() {
 async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     let folder = tempfile::tempdir().unwrap();
     let file = File::create(folder.path().join("log")).unwrap();
-    let written = LOG_BYTES_MAX - NOTES_RESERVE - 10;
+    let written = LOG_BYTES_MAX - bound::NOTES_RESERVE - 10;
     let mut keeper = Keeper {
         file: Arc::new(file),
         base: 0,
@@ -131,6 +132,7 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
         .0,
         acknowledged: watch::channel(0).1,
         full: false,
+        dropped: None,
         broken: false,
         stop: Stop::default(),
     };
@@ -142,11 +144,12 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     ] {
         keeper.take(&mut buffer, line.as_bytes(), voice);
     }
+    keeper.tell_gap(&mut buffer);
     let texts: Vec<_> = records(&buffer)
         .map(|record| String::from_utf8_lossy(record.text).into_owned())
         .collect();
     let dropped = "the log is longer than 1024 MB: further output is dropped";
-    assert_eq!(texts, [dropped, "exit code 3"]);
+    assert_eq!(texts, [dropped, "exit code 3", "22 bytes dropped"]);
 }
 
 #[cfg(target_os = "linux")]

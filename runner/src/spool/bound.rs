@@ -1,0 +1,59 @@
+//! The bound of a log: what comes after it is dropped, and the log says so and how much.
+
+use pipelines::limits::LOG_BYTES_MAX;
+use pipelines::log::{Record, Voice};
+
+use super::Keeper;
+use crate::clock;
+
+/// How the note begins that says that a log is full.
+pub(super) const FULL: &str = "the log is longer than";
+/// Kept free below the limit of a log, so that a full one can still say how the job ended.
+pub(super) const NOTES_RESERVE: u64 = 1024 * 1024;
+
+impl Keeper {
+    /// Takes a record if the log has room for it. What comes after is dropped, and the log says so.
+    pub(super) fn take(&mut self, buffer: &mut Vec<u8>, bytes: &[u8], voice: Voice) {
+        let size = self.written.borrow().written + (buffer.len() + bytes.len()) as u64;
+        let limit = match voice {
+            Voice::Out | Voice::Err => LOG_BYTES_MAX - NOTES_RESERVE,
+            Voice::Note => LOG_BYTES_MAX,
+        };
+        if size <= limit && !(self.full && voice != Voice::Note) {
+            buffer.extend_from_slice(bytes);
+            return;
+        }
+        let record = Record::read(bytes.strip_suffix(b"\n").unwrap_or(bytes));
+        let step = record.step;
+        let dropped = self.dropped.get_or_insert((step, 0));
+        *dropped = (step, dropped.1 + record.text.len() as u64 + 1);
+        if self.full {
+            return;
+        }
+        self.full = true;
+        let text = format!(
+            "{FULL} {} MB: further output is dropped",
+            LOG_BYTES_MAX / 1024 / 1024
+        );
+        Record {
+            at_ms: clock::now().0,
+            step,
+            voice: Voice::Note,
+            text: text.as_bytes(),
+        }
+        .write(buffer);
+    }
+
+    /// Marks how much is missing of a log that was full.
+    pub(super) fn tell_gap(&mut self, buffer: &mut Vec<u8>) {
+        if let Some((step, bytes)) = self.dropped.take() {
+            Record {
+                at_ms: clock::now().0,
+                step,
+                voice: Voice::Note,
+                text: format!("{bytes} bytes dropped").as_bytes(),
+            }
+            .write(buffer);
+        }
+    }
+}
