@@ -111,7 +111,9 @@ pub async fn execute(host: &Host, desk: &Desk, assignment: Assignment) {
             job.masked(finish)
         }
     };
-    conclude(&assignment, &reporter, stop.verdict(finish)).await;
+    let verdict = stop.verdict(finish);
+    stop.tell_end();
+    conclude(&assignment, &reporter, verdict).await;
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
         tracing::warn!(%error, folder = %folder.display(), "a job's folder could not be removed");
     }

@@ -62,6 +62,8 @@ pub async fn keep(desk: Desk, timing: LeaseTiming, stop: Stop) {
                 }
                 (timing.heartbeat / 5).max(Duration::from_millis(10))
             }
+            // The end of the job was told, and has overtaken this beat.
+            Err(_) if stop.is_telling() => return,
             // Whatever the refusal, this runner may not go on with the job.
             Err(
                 error @ (CallError::Stale(_)

@@ -1,5 +1,6 @@
 //! Why and when a job ends early.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub struct Stop {
     token: CancellationToken,
     lost: CancellationToken,
     cause: Arc<OnceLock<StopCause>>,
+    telling: Arc<AtomicBool>,
 }
 
 /// What the server is told about a job's end.
@@ -52,6 +54,16 @@ impl Stop {
             self.lost.cancel();
         }
         self.token.cancel();
+    }
+
+    /// The job's last report is on its way. From now on its answer says whether the lease held.
+    pub fn tell_end(&self) {
+        self.telling.store(true, Ordering::Release);
+    }
+
+    /// Whether the last report is on its way: a heartbeat that is refused then is no news.
+    pub fn is_telling(&self) -> bool {
+        self.telling.load(Ordering::Acquire)
     }
 
     /// Cancelled when the job should end, for whatever reason.
