@@ -5,6 +5,7 @@ mod delivery;
 mod deploy;
 mod deploy_loss;
 mod docs;
+mod engine_loss;
 mod examples;
 mod exec;
 mod faults;

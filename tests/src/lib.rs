@@ -8,6 +8,7 @@ pub mod browser;
 pub mod caller;
 pub mod campaign;
 pub mod cluster;
+pub mod daemon;
 pub mod demo;
 pub mod docker;
 pub mod engines;

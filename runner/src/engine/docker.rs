@@ -34,8 +34,9 @@ mod watch;
 pub const HOST_DEFAULT: &str = "unix:///var/run/docker.sock";
 /// The folder of the workspace in every container.
 pub const WORKSPACE: &str = "/workspace";
-/// How long an engine that has gone away (restarting, upgrading) is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long an engine that has gone away (restarting, upgrading) is waited for: within a minute a
+/// job says that it does not come back.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// How long one call may take that sends or moves a lot: a workspace, an image.
 const LONG_CALL: Duration = Duration::from_secs(60 * 60);
 

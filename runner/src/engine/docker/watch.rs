@@ -33,6 +33,11 @@ const END_LATE: Duration = Duration::from_secs(2);
 /// The exit code of a shell, and of our process 1, for a program that is not there.
 const NOT_FOUND: i64 = 127;
 
+/// The exit code of a container of which the engine does not know how it ended.
+const UNKNOWN: i64 = 255;
+/// Exit codes of containers that an engine ends when it is stopped.
+const BY_ENGINE: [i64; 3] = [137, 143, UNKNOWN];
+
 /// How much of each stream has been written to the log.
 #[derive(Default, Clone, Copy)]
 struct Seen {
@@ -212,6 +217,8 @@ impl DockerEngine {
         sink: &mut Sink,
         attached: Option<Output>,
     ) -> Result<i64, EngineError> {
+        let is_known = attached.is_some();
+        let mut was_away = false;
         let mut whole = match attached {
             Some(output) => sink.take(output, Seen::default()).await,
             None => self.take_logs(name, sink).await?,
@@ -224,18 +231,38 @@ impl DockerEngine {
                         if since.elapsed() > END_SOON {
                             self.take_logs(name, sink).await?;
                         }
-                        return Ok(code);
+                        let doubtful = !is_known && BY_ENGINE.contains(&code);
+                        return self.believe(code, was_away || doubtful).await;
                     }
                     Ok(Err(error)) if !is_away(&error) => {
                         return Err(failed("wait for a container")(error));
                     }
-                    Ok(Err(_)) | Err(_) => {}
+                    Ok(Err(_)) => was_away = true,
+                    Err(_) => {}
                 }
             }
+            was_away = was_away || self.docker.ping().await.is_err();
             whole = self.take_logs(name, sink).await?;
         }
         let text = "cannot follow a container: the connection to the engine keeps breaking";
         Err(EngineError::Infrastructure(text.into()))
+    }
+
+    /// The exit code, unless it may be the engine's doing: without live-restore an engine that is
+    /// stopped ends its containers, and with it one may forget how they ended (255).
+    async fn believe(&self, code: i64, was_away: bool) -> Result<i64, EngineError> {
+        if !was_away {
+            return Ok(code);
+        }
+        let info = patiently(|| self.docker.info()).await;
+        let info = info.map_err(failed("ask the engine about itself"))?;
+        if info.live_restore_enabled == Some(true) && code != UNKNOWN {
+            return Ok(code);
+        }
+        Err(EngineError::Infrastructure(format!(
+            "the Docker engine was restarted while this step ran, and the step ended with it \
+             (exit code {code}): set `live-restore` in the engine's configuration"
+        )))
     }
 
     /// Reads the engine's own copy of the output, from where the live one broke off, to its end.
