@@ -9,6 +9,7 @@ use kube::api::LogParams;
 use pipelines::deploy::{DeployProgress, Phase};
 use pipelines::timestamp::Timestamp;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -128,6 +129,8 @@ struct Follower<'a, 'b> {
     groups: Vec<Group>,
     tails: Tails,
     fetched: Vec<(String, String, u32)>,
+    /// How often there was no answer in time.
+    tails_missed: usize,
     told: String,
     silence: String,
 }
@@ -146,6 +149,7 @@ pub(crate) async fn follow(rollout: &Rollout<'_>, steps: &mut Steps<'_>) -> Foll
         groups: Vec::new(),
         tails: Tails::new(),
         fetched: Vec::new(),
+        tails_missed: 0,
         told: String::new(),
         silence: "no answer".to_owned(),
     };
@@ -333,11 +337,15 @@ impl Follower<'_, '_> {
                 continue;
             };
             let key = (problem.object.clone(), container.to_owned(), problem.deaths);
-            if self.fetched.len() >= TAILS_MAX || self.fetched.contains(&key) {
+            if self.fetched.len() + self.tails_missed >= TAILS_MAX || self.fetched.contains(&key) {
                 continue;
             }
+            let Ok(lines) = self.tail(&problem.object, container).await else {
+                // The node was too busy to answer: the next look asks again.
+                self.tails_missed += 1;
+                continue;
+            };
             self.fetched.push(key);
-            let lines = self.tail(&problem.object, container).await;
             if !lines.is_empty() {
                 self.tails
                     .insert((problem.object.clone(), container.to_owned()), lines);
@@ -345,15 +353,30 @@ impl Follower<'_, '_> {
         }
     }
 
-    async fn tail(&self, pod: &str, container: &str) -> Vec<String> {
-        let api =
-            Api::<Pod>::namespaced(self.rollout.cluster.client.clone(), self.rollout.namespace);
+    /// The last lines of a container, or of the one before it in the same pod: between the picture and
+    /// the question, the dead one may have been replaced, whose own log is still empty.
+    async fn tail(&self, pod: &str, container: &str) -> Result<Vec<String>, Elapsed> {
         let mut pods = self.snapshot.workloads.iter().flat_map(|view| &view.pods);
         let view = pods.find(|view| view.name == pod);
         let view = view.and_then(|view| view.containers.iter().find(|view| view.name == container));
         // A container that runs again has begun a new log; the one before says why it died.
         let previous =
             view.is_some_and(|view| view.restarts > 0 && view.state == ContainerState::Running);
+        let lines = self.lines_of(pod, container, previous).await?;
+        match lines.is_empty() {
+            true => self.lines_of(pod, container, !previous).await,
+            false => Ok(lines),
+        }
+    }
+
+    async fn lines_of(
+        &self,
+        pod: &str,
+        container: &str,
+        previous: bool,
+    ) -> Result<Vec<String>, Elapsed> {
+        let api =
+            Api::<Pod>::namespaced(self.rollout.cluster.client.clone(), self.rollout.namespace);
         let params = LogParams {
             container: Some(container.to_owned()),
             previous,
@@ -361,9 +384,9 @@ impl Follower<'_, '_> {
             limit_bytes: Some(TAIL_BYTES),
             ..LogParams::default()
         };
-        match tokio::time::timeout(TAIL_TIMEOUT, api.logs(pod, &params)).await {
-            Ok(Ok(text)) => text.lines().map(str::to_owned).collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
+        let asked = tokio::time::timeout(TAIL_TIMEOUT, api.logs(pod, &params)).await?;
+        // A refusal says that there is no such log.
+        let text = asked.unwrap_or_default();
+        Ok(text.lines().map(str::to_owned).collect())
     }
 }
