@@ -82,9 +82,11 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Without a process that answers, there is nothing to remove containers with.
+        // Without a process that answers, there is nothing to remove containers with. With
+        // live-restore it leaves its data mounted.
         let script = "for id in $(docker ps -aq); do docker rm -f $id; done >/dev/null 2>&1; \
-                      kill $(cat \"$0/pid\"); while [ -e \"$0/pid\" ]; do sleep 0.1; done";
+                      kill $(cat \"$0/pid\"); while [ -e \"$0/pid\" ]; do sleep 0.1; done; \
+                      umount \"$0/data\" 2>/dev/null";
         let mut shell = std::process::Command::new("timeout");
         shell.args(["30", "sh", "-c", script]).arg(self.dir.path());
         if let Ok(path) = path() {
