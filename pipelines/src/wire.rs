@@ -122,6 +122,10 @@ pub struct Assignment {
     pub timeout_seconds: u32,
     /// How much of this attempt's log the server has, in bytes.
     pub log_offset: u64,
+    /// Whether another attempt begins as soon as this lease has run out: the work must be stopped
+    /// before.
+    #[serde(default)]
+    pub is_repeated_if_lost: bool,
     /// What to do.
     pub work: AssignedWork,
 }

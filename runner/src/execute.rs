@@ -135,7 +135,13 @@ fn watch(
 ) -> Vec<AbortOnDropHandle<()>> {
     let limit = Duration::from_secs(assignment.timeout_seconds.into());
     let left = left_of(limit, since);
-    let beat = tokio::spawn(lease::keep(desk.clone(), host.timing, stop.clone()));
+    let is_deploy = matches!(assignment.work, AssignedWork::Deploy(_));
+    let silence_max = match assignment.is_repeated_if_lost && !is_deploy {
+        true => host.timing.repeated_max,
+        false => host.timing.unreachable_max,
+    };
+    let timing = (host.timing, silence_max);
+    let beat = tokio::spawn(lease::keep(desk.clone(), timing, stop.clone()));
     let (lost, timer, ending) = (stop.clone(), stop.clone(), stop.clone());
     let (halt, abandon) = (host.halt.clone(), host.abandon.clone());
     let tasks = [

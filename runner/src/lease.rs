@@ -3,10 +3,14 @@
 //! **While the server is away the work goes on.** A restarted server grants fresh leases to the
 //! runners that come back, so a restart or an upgrade never fails a running step (promise P8). Only
 //! a server that *answers* and says that the lease is gone ends the work at once. A runner that is
-//! cut off does not work for ever, though: the server gives its job to another runner once the
-//! lease has run out, and two copies of a job should not run side by side for long. After
-//! [`UNREACHABLE_MAX`] it stops its own work. Until then nothing it does can be mistaken: every
-//! result is fenced, and a deploy asks ([`crate::report::Reporter::confirm`]) before it writes.
+//! cut off does not work for ever, though: after [`UNREACHABLE_MAX`] it stops its own work.
+//!
+//! **Work that would be repeated elsewhere is stopped in time.** Where the pipeline wants another
+//! attempt, it begins as soon as the server has missed this runner for a whole lease, and two
+//! attempts must not run side by side. Such work is killed, without grace, once a lease less a sixth
+//! has passed since the last beat that was answered was *sent*, by the monotonic clock: with leases
+//! of 30 seconds that leaves five. A deploy is taken over, too, but asks
+//! ([`crate::report::Reporter::confirm`]) before it writes, so it goes on.
 
 use std::time::Duration;
 
@@ -27,6 +31,8 @@ pub struct LeaseTiming {
     pub heartbeat: Duration,
     /// Without an answer for this long, the work is stopped.
     pub unreachable_max: Duration,
+    /// The same for work that another runner gets when the lease has run out.
+    pub repeated_max: Duration,
 }
 
 impl LeaseTiming {
@@ -36,19 +42,24 @@ impl LeaseTiming {
         Self {
             heartbeat: Duration::from_millis(registered.heartbeat_ms.max(10)),
             unreachable_max: UNREACHABLE_MAX.max(lease),
+            repeated_max: lease - lease / 6,
         }
     }
 }
 
-/// Renews the lease until the job's task drops this, or the lease is gone.
-pub async fn keep(desk: Desk, timing: LeaseTiming, stop: Stop) {
+/// Renews the lease until the job's task drops this, or the lease is gone, or nobody has confirmed it
+/// for `silence_max`.
+pub async fn keep(desk: Desk, (timing, silence_max): (LeaseTiming, Duration), stop: Stop) {
     let wait_seconds = u32::try_from(timing.heartbeat.as_secs()).unwrap_or(u32::MAX);
-    let mut last_answer = clock::monotonic();
+    let mut confirmed_at = clock::monotonic();
     loop {
         let began = clock::monotonic();
-        let pause = match desk.heartbeat(wait_seconds).await {
+        let left = silence_max.saturating_sub(confirmed_at.elapsed());
+        let beat = tokio::time::timeout(left, desk.heartbeat(wait_seconds)).await;
+        let beat = beat.unwrap_or_else(|_| Err(CallError::Unreachable("no answer".into())));
+        let pause = match beat {
             Ok(reply) => {
-                last_answer = clock::monotonic();
+                confirmed_at = began;
                 if let Some(reason) = reply.stop {
                     stop.ask(StopCause::Asked(reason));
                 }
@@ -56,7 +67,8 @@ pub async fn keep(desk: Desk, timing: LeaseTiming, stop: Stop) {
                 timing.heartbeat.saturating_sub(began.elapsed())
             }
             Err(CallError::Unreachable(error)) => {
-                if last_answer.elapsed() > timing.unreachable_max {
+                if confirmed_at.elapsed() >= silence_max {
+                    tracing::warn!(job = %desk.job(), %error, "the lease cannot be confirmed: its work is stopped");
                     stop.ask(StopCause::Lost(error));
                     return;
                 }
@@ -76,6 +88,7 @@ pub async fn keep(desk: Desk, timing: LeaseTiming, stop: Stop) {
                 return;
             }
         };
-        tokio::time::sleep(pause).await;
+        let left = silence_max.saturating_sub(confirmed_at.elapsed());
+        tokio::time::sleep(pause.min(left)).await;
     }
 }

@@ -56,6 +56,7 @@ impl Host {
             timing: LeaseTiming {
                 heartbeat: HEARTBEAT,
                 unreachable_max: crate::lease::UNREACHABLE_MAX,
+                repeated_max: crate::lease::UNREACHABLE_MAX,
             },
             reach,
             halt: CancellationToken::new(),

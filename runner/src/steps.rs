@@ -25,7 +25,17 @@ pub(crate) async fn run<E: Engine>(job: &Job<'_>, engine: &E, work: &StepsWork) 
     let key = job.key();
     let finish = match &job.journal.past().finished {
         Some(finish) => finish.clone(),
-        None => run_all(job, engine, &key, work).await,
+        None => {
+            let mut working = std::pin::pin!(run_all(job, engine, &key, work));
+            tokio::select! {
+                finish = &mut working => finish,
+                () = job.stop.lost().cancelled() => {
+                    // No grace: whoever holds the job now must be alone with it.
+                    clean(engine, &key).await;
+                    working.await
+                }
+            }
+        }
     };
     let finish = job.settle(finish).await;
     clean(engine, &key).await;

@@ -55,6 +55,7 @@ fn assignment(work: AssignedWork) -> Assignment {
         run: facts(),
         timeout_seconds: 3600,
         log_offset: 128,
+        is_repeated_if_lost: false,
         work,
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn assignment(
         run,
         timeout_seconds: planned.timeout_seconds,
         log_offset: 0,
+        is_repeated_if_lost: false,
         work,
     })
 }

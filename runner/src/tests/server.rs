@@ -50,6 +50,7 @@ pub(super) fn assignment(job: i64, commit: CommitSha, work: AssignedWork) -> Ass
         },
         timeout_seconds: 600,
         log_offset: 0,
+        is_repeated_if_lost: false,
         work,
     }
 }

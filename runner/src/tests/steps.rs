@@ -109,3 +109,26 @@ async fn a_step_that_ran_out_of_its_time_is_a_failure_for_the_next() {
     assert_eq!(told(&mut world, work).await, expected);
     world.end().await;
 }
+
+#[tokio::test]
+async fn work_that_would_be_repeated_elsewhere_is_stopped_while_the_server_is_away() {
+    let mut world = World::new().await;
+    world.server.away_when_log_has(1, "started");
+    let work = steps(&["echo started\nsleep 600"]);
+    let mut job = assignment(1, world.forge.commit(), work);
+    job.is_repeated_if_lost = true;
+    world.server.queue(job);
+    world.start();
+    world.server.asked_while_away(1).await;
+    let folder = world.state.path().join("jobs").join("1-1");
+    let stopped = async {
+        while folder.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stopped).await.unwrap();
+    world.server.back();
+    let said = story(&world.server.reports(1));
+    assert!(said.iter().all(|told| !told.starts_with("end")), "{said:?}");
+    world.end().await;
+}

@@ -159,6 +159,7 @@ pub(super) async fn build(
         },
         timeout_seconds: made.timeout_seconds,
         log_offset: 0,
+        is_repeated_if_lost: made.retries_left > 0,
         work,
     }))
 }

@@ -265,6 +265,7 @@ pub(crate) struct Made {
     pub(crate) id: JobId,
     pub(crate) work: Work,
     pub(crate) timeout_seconds: u32,
+    pub(crate) retries_left: u32,
     pub(crate) outputs: BTreeMap<String, String>,
 }
 
@@ -273,6 +274,7 @@ struct MadeRow {
     id: i64,
     work: String,
     timeout_seconds: i64,
+    retries_left: i64,
     outputs: String,
 }
 
@@ -283,7 +285,8 @@ pub(crate) async fn find_made(
     name: &JobName,
 ) -> sqlx::Result<Option<Made>> {
     let row: Option<MadeRow> = sqlx::query_as(
-        "select id, work, timeout_seconds, outputs from jobs where run_id = ? and name = ?",
+        "select id, work, timeout_seconds, retries_left, outputs
+         from jobs where run_id = ? and name = ?",
     )
     .bind(run.0)
     .bind(name.as_str())
@@ -294,6 +297,7 @@ pub(crate) async fn find_made(
             id: JobId(row.id),
             work: cell::json(&row.work)?,
             timeout_seconds: cell::count(row.timeout_seconds)?,
+            retries_left: cell::count(row.retries_left)?,
             outputs: cell::json(&row.outputs)?,
         })
     })

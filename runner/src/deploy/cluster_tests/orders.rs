@@ -163,6 +163,7 @@ pub(super) fn assignment(namespace: &str, order: &Order) -> (Assignment, Assigne
         },
         timeout_seconds: 600,
         log_offset: 0,
+        is_repeated_if_lost: false,
         work: AssignedWork::Deploy(Box::new(deploy.clone())),
     };
     (assignment, deploy)
