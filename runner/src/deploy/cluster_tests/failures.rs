@@ -38,12 +38,12 @@ async fn fails(name: &str, manifest: String, cause: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_loop_is_named_with_its_exit_code_and_last_lines() {
     in_namespace(async |world: World| {
-        let bad = world
-            .deploy(Order::new(
-                1,
-                &crash("echo cannot find the database; exit 3"),
-            ))
-            .await;
+        // Without a probe it counts as ready while it runs, and may be told as ended within the bake.
+        let manifest = deployment(
+            "command: [sh, -c, 'echo cannot find the database; exit 3']
+        readinessProbe: {exec: {command: ['false']}}",
+        );
+        let bad = world.deploy(Order::new(1, &manifest)).await;
         time("crash", &bad);
         assert_eq!(bad.finish.outcome, Outcome::Failed, "{bad:?}");
         let reason = bad.finish.reason.clone().unwrap();
