@@ -28,6 +28,7 @@ pub(crate) mod checks;
 pub(crate) mod contents;
 mod limiter;
 pub(crate) mod payload;
+mod refs;
 pub(crate) mod templates;
 
 use app::{AppKey, Purpose, Token};

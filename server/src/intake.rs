@@ -10,20 +10,23 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use pipelines::event::GitEvent;
 use pipelines::ids::{DeliveryId, RepoId, RunId};
 use pipelines::timestamp::Timestamp;
 
 use crate::app::App;
 use crate::github::GitHubError;
-use crate::github::payload::Incoming;
+use crate::github::payload::{HeadMove, Incoming};
 use crate::store::deliveries::{self, Delivery, End};
-use crate::store::repos;
+use crate::store::heads;
+use crate::store::repos::{self, Repo};
 use crate::tasks::{self, Did};
 
 mod decide;
 pub(crate) mod inspect;
 mod lost;
 mod material;
+mod order;
 mod record;
 pub mod schedule;
 mod start;
@@ -34,6 +37,7 @@ mod tests;
 pub use start::{StartError, Wanted, rerun, start};
 pub(crate) use start::{Startable, startable};
 
+use order::Order;
 use record::Batch;
 
 /// GitHub itself forgets a delivery after three days.
@@ -133,32 +137,61 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             }
             again(app, delivery, run).await
         }
-        Incoming::Git(repo, event) => {
-            let Some(github) = &app.github else {
-                return Ok(Handled::Later("GitHub is not connected".into(), None));
-            };
-            let material = match material::fetch(github, &repo, &event).await {
-                Ok(material) => material,
-                // One we know may be out of reach for a moment; one we never had is none of ours.
-                Err(error @ GitHubError::NoAccess(_)) if !is_known(app, repo.id).await? => {
-                    return Ok(Handled::Closed(End::Ignored, error.to_string()));
-                }
-                Err(error) => return Ok(unreachable(delivery, &error)),
-            };
-            let decided = decide::decide(&material, &repo, &event);
-            let batch = Batch {
-                delivery: Some(delivery.id()),
-                rerun_of: None,
-                repo: &repo,
-                event: &event,
-                schedule: None,
-                decided: &decided,
-            };
-            let made = record::record(app, batch).await?;
-            tracing::info!(delivery = %delivery.id(), runs = made.len(), "handled a delivery");
-            Ok(Handled::Stored)
+        Incoming::Gone(repo, moved, words) => {
+            let mut tx = app.store.begin().await?;
+            heads::remove(&mut tx, (repo.id, &moved.name), &moved.after).await?;
+            tx.commit().await?;
+            Ok(Handled::Closed(End::Ignored, words))
         }
+        Incoming::Git(repo, event, moved) => git(app, delivery, (&repo, &event, &moved)).await,
     }
+}
+
+/// Something happened in git: the files are read, and what follows is stored.
+async fn git(
+    app: &App,
+    delivery: &Delivery,
+    (repo, event, moved): (&Repo, &GitEvent, &HeadMove),
+) -> anyhow::Result<Handled> {
+    let Some(github) = &app.github else {
+        return Ok(Handled::Later("GitHub is not connected".into(), None));
+    };
+    let head = heads::find(app.store.reader(), repo.id, &moved.name).await?;
+    let read = async {
+        let order = order::find(github, (repo, delivery.id()), (head, moved)).await?;
+        match order {
+            Order::Known => Ok((order, None)),
+            Order::Next | Order::Late(_) => {
+                let material = material::fetch(github, repo, event).await?;
+                Ok((order, Some(material)))
+            }
+        }
+    };
+    let (order, material) = match read.await {
+        Ok((order, Some(material))) => (order, material),
+        Ok((_, None)) => {
+            let words = format!("`{}` was there already, and its runs are made", moved.name);
+            return Ok(Handled::Closed(End::Done, words));
+        }
+        // One we know may be out of reach for a moment; one we never had is none of ours.
+        Err(error @ GitHubError::NoAccess(_)) if !is_known(app, repo.id).await? => {
+            return Ok(Handled::Closed(End::Ignored, error.to_string()));
+        }
+        Err(error) => return Ok(unreachable(delivery, &error)),
+    };
+    let decided = decide::decide(&material, repo, event);
+    let batch = Batch {
+        delivery: Some(delivery.id()),
+        moved: Some((moved, order)),
+        rerun_of: None,
+        repo,
+        event,
+        schedule: None,
+        decided: &decided,
+    };
+    let made = record::record(app, batch).await?;
+    tracing::info!(delivery = %delivery.id(), runs = made.len(), "handled a delivery");
+    Ok(Handled::Stored)
 }
 
 async fn again(app: &App, delivery: &Delivery, run: RunId) -> anyhow::Result<Handled> {

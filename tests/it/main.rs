@@ -15,6 +15,7 @@ mod image;
 mod language;
 mod lifecycle;
 mod log_page;
+mod order;
 mod reattach;
 mod runner_loss;
 mod scenarios;

@@ -12,11 +12,17 @@ use serde::Deserialize;
 
 use crate::store::repos::Repo;
 
+mod head;
+
+pub(crate) use head::HeadMove;
+
 /// What a delivery means for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// Something happened in git that may start runs.
-    Git(Repo, Box<GitEvent>),
+    Git(Repo, Box<GitEvent>, Box<HeadMove>),
+    /// A branch, tag or pull request is gone; `after` is where it stood last.
+    Gone(Repo, Box<HeadMove>, String),
     /// A repository has another name, owner, visibility or default branch.
     Repository(Repo),
     /// A person wants a run again, at GitHub.
@@ -215,7 +221,8 @@ fn push(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> {
     let reference = payload.reference.as_deref().unwrap_or("");
     let after = payload.after.as_deref().unwrap_or("");
     if payload.deleted || is_zero(after) {
-        return Ok(Incoming::Ignored(format!("`{reference}` was deleted")));
+        let words = format!("`{reference}` was deleted");
+        return Ok(Incoming::Gone(repo, Box::new(payload.deleted()), words));
     }
     let (branch, tag): (Option<BranchName>, Option<TagName>) =
         if let Some(branch) = reference.strip_prefix("refs/heads/") {
@@ -240,20 +247,25 @@ fn push(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> {
         author: payload.author(),
         inputs: BTreeMap::new(),
     };
-    Ok(Incoming::Git(repo, Box::new(event)))
+    let moved = Box::new(payload.pushed());
+    Ok(Incoming::Git(repo, Box::new(event), moved))
 }
 
 fn pull_request(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> {
+    let Some(proposal) = &payload.pull_request else {
+        return Ok(Incoming::Ignored("it holds no pull request".into()));
+    };
+    let moved = Box::new(payload.proposed(proposal));
     match payload.action() {
         "opened" | "reopened" | "synchronize" => {}
         other => {
             let words = format!("a pull request that is `{other}` has no new commits");
-            return Ok(Incoming::Ignored(words));
+            return Ok(match other {
+                "closed" => Incoming::Gone(repo, moved, words),
+                _ => Incoming::Ignored(words),
+            });
         }
     }
-    let Some(proposal) = &payload.pull_request else {
-        return Ok(Incoming::Ignored("it holds no pull request".into()));
-    };
     let event = GitEvent {
         kind: EventKind::PullRequest,
         commit: proposal.head.sha.parse()?,
@@ -271,7 +283,7 @@ fn pull_request(repo: Repo, payload: &Payload) -> Result<Incoming, InvalidName> 
         author: payload.author(),
         inputs: BTreeMap::new(),
     };
-    Ok(Incoming::Git(repo, Box::new(event)))
+    Ok(Incoming::Git(repo, Box::new(event), moved))
 }
 
 /// The fork a pull request comes from. What cannot be shown to be our own is a fork.

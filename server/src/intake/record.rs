@@ -12,7 +12,9 @@ use pipelines::timestamp::Timestamp;
 use serde_json::json;
 
 use super::decide::{Decided, Decision, Verdict};
+use super::order::{self, Order};
 use crate::app::App;
+use crate::github::payload::HeadMove;
 use crate::live::Topic;
 use crate::progress;
 use crate::store::deliveries::{self, End};
@@ -20,13 +22,15 @@ use crate::store::progress::{Event, append};
 use crate::store::repos::{self, Repo};
 use crate::store::runs::{self, NewRun, Newcomer};
 use crate::store::schedules::{self, Schedule};
-use crate::store::{Tx, environments, outbox};
+use crate::store::{Tx, environments, heads, late, outbox};
 
 /// What is to be stored together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch<'a> {
     /// The delivery that ends with it.
     pub(super) delivery: Option<DeliveryId>,
+    /// The head that the delivery is about, and how it stands to what was handled before.
+    pub(super) moved: Option<(&'a HeadMove, Order)>,
     /// The run that is made again.
     pub(super) rerun_of: Option<RunId>,
     pub(super) repo: &'a Repo,
@@ -34,6 +38,13 @@ pub(super) struct Batch<'a> {
     /// The schedule that started it, and the moment of its next start.
     pub(super) schedule: Option<(&'a Schedule, Timestamp)>,
     pub(super) decided: &'a Decided,
+}
+
+impl Batch<'_> {
+    /// Whether something newer has been handled before.
+    fn is_late(&self) -> bool {
+        matches!(self.moved, Some((_, Order::Late(_))))
+    }
 }
 
 /// Stores the runs, their beginnings, what GitHub must be told, and the end of the delivery.
@@ -45,8 +56,9 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
     {
         return Ok(Vec::new());
     }
-    // What a person starts brings no news of the repository, only what was read here before the calls.
-    if batch.delivery.is_some() {
+    // What a person starts brings no news of the repository, only what was read here before the calls;
+    // what comes late brings old news.
+    if batch.delivery.is_some() && !batch.is_late() {
         repos::upsert(&mut tx, batch.repo, now).await?;
     }
     if let Some(environments) = &batch.decided.environments
@@ -68,10 +80,15 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
         }
     }
     if let Some(delivery) = batch.delivery {
-        let words = outcome(&batch.decided.decisions, &numbers);
+        let words = outcome(&batch, &numbers);
         deliveries::close(&mut tx, delivery, (End::Done, &words), now).await?;
+        if let Some((moved, Order::Next)) = batch.moved {
+            let head = (batch.repo.id, moved.name.as_str());
+            heads::advance(&mut tx, head, (&moved.after, delivery)).await?;
+        }
     }
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "intake.recorded");
     progress::tell(app, &topics);
     Ok(numbers)
 }
@@ -79,6 +96,7 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
 /// Whether the files were read at the newest commit of the default branch.
 fn is_news_of_default_branch(batch: &Batch<'_>) -> bool {
     batch.delivery.is_some()
+        && !batch.is_late()
         && batch.event.kind == EventKind::Push
         && batch.event.branch.as_ref() == Some(&batch.repo.default_branch)
 }
@@ -143,6 +161,9 @@ async fn store_run(
     {
         return Ok(None);
     }
+    if batch.is_late() && late::is_made(tx, batch.repo.id, &decision.pipeline, batch.event).await? {
+        return Ok(None);
+    }
     let mut templates = "[]".to_owned();
     let mut problems = "[]".to_owned();
     let mut concurrency = None;
@@ -191,7 +212,9 @@ async fn store_run(
     if let Verdict::Run(plan) = &decision.verdict {
         topics.extend(begin(tx, (run, plan), now).await?);
     }
-    if let Some(concurrency) = concurrency {
+    if let (Some((_, Order::Late(newer))), Verdict::Run(plan)) = (batch.moved, &decision.verdict) {
+        topics.extend(order::give_way(tx, (run, plan), newer, now).await?);
+    } else if let Some(concurrency) = concurrency {
         topics.extend(supersede(tx, batch, (concurrency, number), now).await?);
     }
     Ok(Some((number, topics)))
@@ -240,7 +263,8 @@ async fn supersede(
 }
 
 /// What came of a delivery, in words.
-fn outcome(decisions: &[Decision], numbers: &[RunNumber]) -> String {
+fn outcome(batch: &Batch<'_>, numbers: &[RunNumber]) -> String {
+    let decisions = &batch.decided.decisions;
     if decisions.is_empty() {
         return "no pipeline file at this commit".into();
     }
@@ -253,8 +277,11 @@ fn outcome(decisions: &[Decision], numbers: &[RunNumber]) -> String {
             words.push(format!("`{}` not started: {reason}", decision.pipeline));
         }
     }
-    match words.is_empty() {
-        true => "its runs had been made before".into(),
-        false => words.join("; "),
+    if words.is_empty() {
+        return "its runs had been made before".into();
     }
+    if let Some((moved, Order::Late(_))) = batch.moved {
+        words.push(format!("it came late: `{}` had moved on", moved.name));
+    }
+    words.join("; ")
 }

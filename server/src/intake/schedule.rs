@@ -124,6 +124,7 @@ async fn start(app: &App, schedule: &Schedule, now: Timestamp) -> Result<(), Mis
     let next = next(schedule, now);
     let batch = Batch {
         delivery: None,
+        moved: None,
         rerun_of: None,
         repo: &repo,
         event: &event,

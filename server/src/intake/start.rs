@@ -62,9 +62,10 @@ pub(super) async fn rerun_for(
     // The row of a run does not hold all of its event; the delivery that made the first one does.
     let event = match runs::find_first_delivery(db, run).await? {
         Some((kind, body)) => match Incoming::parse(&kind, &body) {
-            Ok(Incoming::Git(_, event)) => *event,
+            Ok(Incoming::Git(_, event, _)) => *event,
             Ok(
                 Incoming::Repository(_)
+                | Incoming::Gone(..)
                 | Incoming::Rerun(..)
                 | Incoming::Lost(_)
                 | Incoming::Ignored(_),
@@ -77,6 +78,7 @@ pub(super) async fn rerun_for(
     let decided = only(decided, &origin.pipeline)?;
     let batch = Batch {
         delivery,
+        moved: None,
         rerun_of: Some(run),
         repo: &repo,
         event: &event,
@@ -132,6 +134,7 @@ pub async fn start(
     let decided = only(decide(&material, &repo, &event), pipeline)?;
     let batch = Batch {
         delivery: None,
+        moved: None,
         rerun_of: None,
         repo: &repo,
         event: &event,

@@ -65,7 +65,7 @@ fn read(event: &str, payload: &Value) -> Incoming {
 #[track_caller]
 fn ignored(event: &str, payload: &Value) -> String {
     match read(event, payload) {
-        Incoming::Ignored(words) => words,
+        Incoming::Ignored(words) | Incoming::Gone(_, _, words) => words,
         other => panic!("not ignored: {other:?}"),
     }
 }
@@ -73,7 +73,7 @@ fn ignored(event: &str, payload: &Value) -> String {
 #[track_caller]
 fn git(event: &str, payload: &Value) -> pipelines::event::GitEvent {
     match read(event, payload) {
-        Incoming::Git(repo, event) => {
+        Incoming::Git(repo, event, _) => {
             assert_eq!((repo.id.0, repo.installation), (35_129_377, 17));
             assert_eq!(
                 (repo.name.to_string().as_str(), repo.private),
@@ -123,6 +123,28 @@ fn what_was_deleted_starts_nothing() {
     payload["deleted"] = json!(true);
     payload["head_commit"] = Value::Null;
     assert_eq!(ignored("push", &payload), "`refs/heads/old` was deleted");
+}
+
+/// Name, where it stood, where it stands.
+fn moved(event: &str, payload: &Value) -> (String, Option<String>, String) {
+    match read(event, payload) {
+        Incoming::Git(_, _, moved) | Incoming::Gone(_, moved, _) => {
+            (moved.name, moved.before, moved.after)
+        }
+        other => panic!("nothing has moved: {other:?}"),
+    }
+}
+
+#[test]
+fn the_head_of_an_event_is_told_as_git_has_it() {
+    let (before, sha) = (Some(BEFORE.to_owned()), SHA.to_owned());
+    let branch = moved("push", &push("refs/heads/main"));
+    assert_eq!(branch, ("refs/heads/main".into(), before, sha));
+    // Of an annotated tag it is the tag itself, which is what stands at the ref.
+    let mut tag = push("refs/tags/v1");
+    (tag["before"], tag["after"]) = (json!(ZERO), json!(BEFORE));
+    let tag = moved("push", &tag);
+    assert_eq!(tag, ("refs/tags/v1".into(), None, BEFORE.to_owned()));
 }
 
 #[test]

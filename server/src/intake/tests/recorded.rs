@@ -87,6 +87,7 @@ async fn happened(
     let decided = decide(&material, &repo, event);
     let batch = Batch {
         delivery,
+        moved: None,
         rerun_of: None,
         repo: &repo,
         event,
