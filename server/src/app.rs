@@ -15,6 +15,7 @@ use crate::leases::Leases;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
+use crate::reconcile::Memory;
 use crate::store::Store;
 use crate::web::webhook::Readers;
 
@@ -45,6 +46,8 @@ pub struct App {
     pub wake: Arc<Wake>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is known of GitHub from looking there.
+    pub(crate) reconcile: Arc<tokio::sync::Mutex<Memory>>,
     /// How many webhooks are read at once.
     pub(crate) readers: Arc<Readers>,
     /// Cancelled once the server begins to stop: waiting calls answer, nothing new is handed out.
@@ -93,6 +96,7 @@ impl App {
             github,
             wake: Arc::default(),
             metrics: Metrics::default(),
+            reconcile: Arc::default(),
             readers: Arc::default(),
             draining: CancellationToken::new(),
         })

@@ -78,6 +78,9 @@ pub struct ServeArgs {
     /// Seconds between two changes at GitHub
     #[arg(long, env = "SEAWORTHY_GITHUB_PACE", value_name = "SECONDS")]
     pub github_pace: Option<String>,
+    /// Seconds between two looks at GitHub for what no webhook told
+    #[arg(long, env = "SEAWORTHY_GITHUB_POLL", value_name = "SECONDS")]
+    pub github_poll: Option<String>,
 }
 
 /// The server's configuration, checked.
@@ -119,6 +122,8 @@ pub struct GitHubConfig {
     pub webhook_secrets: Vec<SecretString>,
     /// At least this long between two changes at GitHub, for each installation.
     pub pace_ms: u64,
+    /// How often we look at GitHub for what no webhook told.
+    pub poll_ms: u64,
 }
 
 /// A setting that was refused: which one, what is wrong, and what to do.

@@ -26,7 +26,9 @@ use crate::store::repos::Repo;
 mod app;
 pub(crate) mod checks;
 pub(crate) mod contents;
+pub(crate) mod hooks;
 mod limiter;
+pub(crate) mod look;
 pub(crate) mod payload;
 mod refs;
 pub(crate) mod templates;
@@ -93,6 +95,9 @@ struct Call<'a> {
     method: &'a Method,
     path: &'a str,
     body: Option<&'a Value>,
+    /// What the answer at hand is known by: if nothing has changed, there is no other.
+    etag: Option<&'a str>,
+    purpose: Purpose,
 }
 
 impl<'a> Call<'a> {
@@ -101,6 +106,16 @@ impl<'a> Call<'a> {
             method: &Method::GET,
             path,
             body: None,
+            etag: None,
+            purpose: Purpose::Server,
+        }
+    }
+
+    fn change(method: &'a Method, path: &'a str, body: &'a Value) -> Self {
+        Self {
+            method,
+            body: Some(body),
+            ..Self::get(path)
         }
     }
 }
@@ -142,21 +157,26 @@ impl GitHub {
 
     /// A call about a repository, in the name of its installation.
     async fn call(&self, repo: &Repo, call: Call<'_>) -> Result<Value, GitHubError> {
+        judge(self.answer(repo, call).await?, call.path)
+    }
+
+    /// The same, with whatever the answer says.
+    async fn answer(&self, repo: &Repo, call: Call<'_>) -> Result<Answer, GitHubError> {
         let mut answer = self.try_call(repo, call).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             // Revoked, or expired by a clock that is not ours.
-            self.forget_token(repo, Purpose::Server);
+            self.forget_token(repo, call.purpose);
             answer = self.try_call(repo, call).await?;
         }
-        if answer.status.is_redirection() {
+        if answer.status.is_redirection() && answer.status != StatusCode::NOT_MODIFIED {
             self.find_moved(repo).await?;
             answer = self.try_call(repo, call).await?;
         }
-        judge(answer, call.path)
+        Ok(answer)
     }
 
     async fn try_call(&self, repo: &Repo, call: Call<'_>) -> Result<Answer, GitHubError> {
-        let token = self.token(repo, Purpose::Server).await?;
+        let token = self.token(repo, call.purpose).await?;
         if *call.method != Method::GET {
             let parts = &self.parts;
             parts.limiter.pace(repo.installation, parts.clock).await;
@@ -203,11 +223,14 @@ impl GitHub {
         let mut bearer = HeaderValue::from_str(&bearer)
             .map_err(|error| GitHubError::Refused(error.to_string()))?;
         bearer.set_sensitive(true);
-        let request = request::Builder::new()
+        let mut request = request::Builder::new()
             .method(call.method)
             .uri(call.path)
             .header(header::ACCEPT, "application/vnd.github+json")
             .header(header::AUTHORIZATION, bearer);
+        if let Some(etag) = call.etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
         let crab = &self.parts.crab;
         let request = crab
             .build_request(request, call.body)
@@ -237,7 +260,7 @@ impl GitHub {
     }
 
     /// The name a repository answers to now.
-    fn present_name(&self, repo: &Repo) -> RepoName {
+    pub(crate) fn present_name(&self, repo: &Repo) -> RepoName {
         let moved = lock(&self.parts.moved);
         match moved.get(&repo.id.0) {
             Some((asked, now)) if *asked == repo.name => now.clone(),

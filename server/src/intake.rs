@@ -24,7 +24,7 @@ use crate::tasks::{self, Did};
 
 mod decide;
 pub(crate) mod inspect;
-mod lost;
+pub(crate) mod lost;
 mod material;
 mod order;
 mod record;
@@ -125,7 +125,8 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             Ok(Handled::Closed(End::Done, words))
         }
         Incoming::Lost(lost) => {
-            let stopped = lost::stop_runs(app, lost).await?;
+            let stopped =
+                lost::stop_runs(app, lost, "the App was taken out of the repository").await?;
             let words = format!("the App has no access any more; {stopped} runs were stopped");
             Ok(Handled::Closed(End::Done, words))
         }
@@ -143,7 +144,13 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             tx.commit().await?;
             Ok(Handled::Closed(End::Ignored, words))
         }
-        Incoming::Git(repo, event, moved) => git(app, delivery, (&repo, &event, &moved)).await,
+        Incoming::Git(repo, event, moved) => {
+            let known = match delivery.is_found() {
+                true => repos::find(app.store.reader(), repo.id).await?,
+                false => None,
+            };
+            git(app, delivery, (&known.unwrap_or(repo), &event, &moved)).await
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod objects;
 pub mod outbox;
 pub(crate) mod pages;
 pub(crate) mod progress;
+pub(crate) mod reconcile;
 pub mod secrets;
 pub mod serve;
 pub mod store;

@@ -124,6 +124,14 @@ pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
         |app| Some(&app.wake.outbox),
         |app| async move { crate::outbox::tick(&app).await },
     ));
+    let look = app.config.github.as_ref();
+    let look = look.map_or(60_000, |github| github.poll_ms / 10);
+    tasks.spawn(run(
+        with(),
+        every("reconcile", look.clamp(50, 10_000)),
+        |_| None,
+        |app| async move { crate::reconcile::tick(&app).await },
+    ));
     let pass = (app.config.lease_ms / 5).clamp(50, 1_000);
     tasks.spawn(run(
         with(),

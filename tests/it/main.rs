@@ -17,6 +17,7 @@ mod lifecycle;
 mod log_page;
 mod order;
 mod reattach;
+mod reconcile;
 mod runner_loss;
 mod scenarios;
 mod schema;

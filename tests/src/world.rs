@@ -42,6 +42,8 @@ pub struct World {
     pub api: Api,
     server: Mutex<Option<Program>>,
     address: SocketAddr,
+    /// What the server is told beside the usual, each time it starts.
+    settings: Vec<(String, String)>,
     dir: TempDir,
 }
 
@@ -85,6 +87,10 @@ impl World {
             api,
             server: Mutex::new(Some(server)),
             address,
+            settings: settings
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             dir,
         };
         world.ready().await?;
@@ -226,6 +232,7 @@ impl World {
             &self.github,
             &self.address.to_string(),
         )?;
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         let log = self.dir.path().join("server.log");
         let mut server = Program::start("the server", &mut command, &log)?;
         server.says("listening on http://", START_LIMIT).await?;

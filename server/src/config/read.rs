@@ -29,6 +29,7 @@ struct File {
     github_private_key_file: Option<String>,
     github_webhook_secret_file: Option<String>,
     github_pace: Option<Number>,
+    github_poll: Option<Number>,
 }
 
 /// A number, however it is written.
@@ -87,6 +88,7 @@ impl ServeArgs {
                 file.github_webhook_secret_file,
             ),
             pace: pick(self.github_pace, file.github_pace.map(Into::into)),
+            poll: pick(self.github_poll, file.github_poll.map(Into::into)),
         };
         let data = pick(self.data, file.data).unwrap_or_else(|| "./data".into());
         let data = PathBuf::from(data);
@@ -208,6 +210,7 @@ struct Github {
     key_file: Option<String>,
     secret_file: Option<String>,
     pace: Option<String>,
+    poll: Option<String>,
 }
 
 impl Github {
@@ -233,6 +236,10 @@ impl Github {
             Some(pace) => milliseconds("SEAWORTHY_GITHUB_PACE", pace, 0.0..=60.0)?,
             None => 1000,
         };
+        let poll_ms = match &self.poll {
+            Some(poll) => milliseconds("SEAWORTHY_GITHUB_POLL", poll, 0.1..=600.0)?,
+            None => 240_000,
+        };
         Ok(Some(GitHubConfig {
             api_url,
             web_url,
@@ -240,6 +247,7 @@ impl Github {
             private_key: private_key(&text(&self.key_file))?,
             webhook_secrets: webhook_secrets(&text(&self.secret_file))?,
             pace_ms,
+            poll_ms,
         }))
     }
 

@@ -83,4 +83,9 @@ pub const SETTINGS: &[Setting] = &[
         default: "1",
         meaning: "seconds between two changes at GitHub, for each installation",
     },
+    Setting {
+        name: "SEAWORTHY_GITHUB_POLL",
+        default: "240",
+        meaning: "seconds between two looks at GitHub for what no webhook told, from 0.1 to 600",
+    },
 ];

@@ -7,9 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
+use jiff::fmt::rfc2822;
 
-use super::{Call, GitHub, GitHubError, lock, message};
+use super::{Answer, Call, GitHub, GitHubError, judge, lock, message};
 use crate::store::repos::Repo;
 
 /// What a token is for, which decides what it may do.
@@ -19,6 +20,9 @@ pub(super) enum Purpose {
     Server,
     /// Reading files, in the hands of a runner.
     Checkout,
+    /// Listing pull requests. It stands apart from [`Purpose::Server`]: an App that may not do so must
+    /// still do the rest.
+    Pulls,
 }
 
 impl Purpose {
@@ -26,13 +30,14 @@ impl Purpose {
         match self {
             Self::Server => json!({ "contents": "read", "checks": "write", "metadata": "read" }),
             Self::Checkout => json!({ "contents": "read", "metadata": "read" }),
+            Self::Pulls => json!({ "pull_requests": "read", "metadata": "read" }),
         }
     }
 
     /// A token with less life left than this is replaced: a runner's clone may take its time.
     fn margin_ms(self) -> i64 {
         match self {
-            Self::Server => 60_000,
+            Self::Server | Self::Pulls => 60_000,
             Self::Checkout => 15 * 60_000,
         }
     }
@@ -56,6 +61,9 @@ struct Claims {
     exp: i64,
     iss: String,
 }
+
+/// A clock this far from GitHub's is worth a word.
+const CLOCK_SECONDS_MAX: i64 = 60;
 
 /// The caller that pays for calls of the App itself, beside those of installations.
 pub(super) const APP_ITSELF: u64 = 0;
@@ -121,6 +129,20 @@ impl GitHub {
         tokens.remove(&(repo.id.0, Purpose::Checkout));
     }
 
+    /// A call of the App itself, about no repository.
+    pub(super) async fn call_as_app(&self, path: &str) -> Result<Answer, GitHubError> {
+        let now = self.parts.clock.now();
+        let claim = self.parts.key.claim(now)?;
+        let answer = self.send(APP_ITSELF, &claim, Call::get(path)).await?;
+        match answer.status {
+            status if status.is_success() => Ok(answer),
+            StatusCode::UNAUTHORIZED => Err(no_identity(&answer, now)),
+            _ => Err(judge(answer, path)
+                .err()
+                .unwrap_or_else(|| GitHubError::Unavailable("an answer that says nothing".into()))),
+        }
+    }
+
     async fn new_token(
         &self,
         repo: &Repo,
@@ -132,20 +154,13 @@ impl GitHub {
             "repository_ids": [repo.id.0],
             "permissions": purpose.permissions(),
         });
-        let call = Call {
-            method: &Method::POST,
-            path: &format!("/app/installations/{}/access_tokens", repo.installation),
-            body: Some(&body),
-        };
+        let path = format!("/app/installations/{}/access_tokens", repo.installation);
+        let call = Call::change(&Method::POST, &path, &body);
         let answer = self.send(APP_ITSELF, &claim, call).await?;
         let words = message(&answer.body);
         match answer.status {
             status if status.is_success() => read_token(&answer.body),
-            // An administrator can put this right, and then everything goes on: so it is "later".
-            StatusCode::UNAUTHORIZED => Err(GitHubError::Unavailable(format!(
-                "it does not take the App's key: {words}; check SEAWORTHY_GITHUB_APP_ID, \
-                 SEAWORTHY_GITHUB_PRIVATE_KEY_FILE and this machine's clock"
-            ))),
+            StatusCode::UNAUTHORIZED => Err(no_identity(&answer, now)),
             StatusCode::NOT_FOUND
             | StatusCode::FORBIDDEN
             | StatusCode::GONE
@@ -156,6 +171,26 @@ impl GitHub {
             status => Err(GitHubError::Refused(format!("{status}: {words}"))),
         }
     }
+}
+
+/// GitHub does not take our claim. An administrator can put this right, and then everything goes on:
+/// so it is "later". A wrong clock is told from a wrong key by the moment of the answer.
+fn no_identity(answer: &Answer, now: Timestamp) -> GitHubError {
+    let words = message(&answer.body);
+    let date = answer.headers.get(header::DATE);
+    let theirs = date.and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
+    let off = theirs.map_or(0, |theirs| now.0 / 1000 - theirs.timestamp().as_second());
+    let cause = match off {
+        off if off.abs() <= CLOCK_SECONDS_MAX => {
+            "check SEAWORTHY_GITHUB_APP_ID and SEAWORTHY_GITHUB_PRIVATE_KEY_FILE".to_owned()
+        }
+        off => {
+            let side = if off > 0 { "ahead of" } else { "behind" };
+            let seconds = off.abs();
+            format!("this machine's clock is {seconds} seconds {side} GitHub's; set it right")
+        }
+    };
+    GitHubError::Unavailable(format!("it does not take the App's key: {words}; {cause}"))
 }
 
 fn read_token(body: &Value) -> Result<Token, GitHubError> {

@@ -79,11 +79,7 @@ impl GitHub {
     ) -> Result<i64, GitHubError> {
         let mut body = check.body();
         body["head_sha"] = json!(check.commit);
-        let call = Call {
-            method: &Method::POST,
-            path: "/check-runs",
-            body: Some(&body),
-        };
+        let call = Call::change(&Method::POST, "/check-runs", &body);
         let made = self.call(repo, call).await?;
         id(&made).ok_or_else(|| GitHubError::Unavailable("a check without an id".into()))
     }
@@ -97,11 +93,7 @@ impl GitHub {
     ) -> Result<(), GitHubError> {
         let path = format!("/check-runs/{github_id}");
         let body = check.body();
-        let call = Call {
-            method: &Method::PATCH,
-            path: &path,
-            body: Some(&body),
-        };
+        let call = Call::change(&Method::PATCH, &path, &body);
         self.call(repo, call).await.map(drop)
     }
 

@@ -14,7 +14,7 @@ use crate::store::repos::Repo;
 
 mod head;
 
-pub(crate) use head::HeadMove;
+pub(crate) use head::{HeadMove, pull_head};
 
 /// What a delivery means for us.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,11 +102,7 @@ impl GitHub {
             "permissions": { "contents": "read", "metadata": "read" },
         });
         let path = format!("/app/installations/{}/access_tokens", base.installation);
-        let call = Call {
-            method: &Method::POST,
-            path: &path,
-            body: Some(&body),
-        };
+        let call = Call::change(&Method::POST, &path, &body);
         let answer = self.send(APP_ITSELF, &claim, call).await?;
         match answer.status {
             status if status.is_success() => {

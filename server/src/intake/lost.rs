@@ -11,7 +11,7 @@ use crate::progress;
 use crate::store::{repos, runs};
 
 /// Stops every run that has not ended, and returns how many there were. Doing it again is harmless.
-pub(super) async fn stop_runs(app: &App, lost: Lost) -> anyhow::Result<usize> {
+pub(crate) async fn stop_runs(app: &App, lost: Lost, why: &str) -> anyhow::Result<usize> {
     let db = app.store.reader();
     let repos = match lost {
         Lost::Installation(id) => repos::of_installation(db, id).await?,
@@ -22,7 +22,7 @@ pub(super) async fn stop_runs(app: &App, lost: Lost) -> anyhow::Result<usize> {
     for run in &open {
         let event = RunEvent::Stop {
             outcome: Outcome::Cancelled,
-            reason: "no access: the App was taken out of the repository".into(),
+            reason: format!("no access: {why}"),
         };
         progress::apply(app, *run, event).await?;
     }

@@ -90,7 +90,11 @@ mod tests {
     use super::*;
 
     fn told(delivery: Option<i64>, before: Option<&str>, after: &str) -> Option<Order> {
-        let head = Head::new("refs/heads/main", "b", delivery);
+        let head = Head {
+            name: "refs/heads/main".into(),
+            sha: "b".into(),
+            delivery_id: delivery,
+        };
         let moved = HeadMove {
             name: "refs/heads/main".into(),
             before: before.map(str::to_owned),

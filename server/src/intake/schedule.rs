@@ -57,9 +57,9 @@ pub(crate) async fn tick_at(app: &App, now: Timestamp) -> anyhow::Result<Did> {
     }
 }
 
-/// Why a schedule has not started.
-enum Missed {
-    /// GitHub did not give the files.
+/// Why something that comes again has not been done this time.
+pub(crate) enum Missed {
+    /// GitHub did not answer as it should.
     Later(GitHubError),
     /// A fault of ours.
     Fault(anyhow::Error),

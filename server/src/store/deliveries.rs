@@ -1,6 +1,6 @@
 //! Webhook deliveries, as they came.
 
-use pipelines::ids::DeliveryId;
+use pipelines::ids::{DeliveryId, RepoId};
 use pipelines::timestamp::Timestamp;
 
 use super::{Reader, Tx};
@@ -78,6 +78,29 @@ async fn reopen(tx: &mut Tx, new: NewDelivery<'_>, now: Timestamp) -> sqlx::Resu
     Ok(opened.rows_affected() > 0)
 }
 
+/// Stores a delivery that no webhook brought. One that is there already, under this id or with this
+/// very body, stays as it is. Says whether it is new.
+pub(crate) async fn insert_found(
+    tx: &mut Tx,
+    new: NewDelivery<'_>,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let stored = sqlx::query(
+        "insert into deliveries \
+         (guid, event, body_digest, body, repository_id, received_at, next_at, found_by) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?6, 'reconciliation') on conflict do nothing",
+    )
+    .bind(new.guid)
+    .bind(new.event)
+    .bind(new.body_digest)
+    .bind(new.body)
+    .bind(repository_of(new.body).map(|repo| repo.0))
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(stored.rows_affected() > 0)
+}
+
 /// A delivery to handle.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct Delivery {
@@ -88,9 +111,15 @@ pub(crate) struct Delivery {
     pub(crate) body: Vec<u8>,
     received_at: i64,
     pub(crate) attempts: i64,
+    found_by: String,
 }
 
 impl Delivery {
+    /// Whether no webhook brought it: then what it says of the repository may be old.
+    pub(crate) fn is_found(&self) -> bool {
+        self.found_by != "webhook"
+    }
+
     pub(crate) fn id(&self) -> DeliveryId {
         DeliveryId(self.id)
     }
@@ -109,7 +138,8 @@ pub(crate) async fn next_open(
     limit: u32,
 ) -> sqlx::Result<Vec<Delivery>> {
     sqlx::query_as(
-        "select id, repository_id, event, body, received_at, attempts from deliveries as this \
+        "select id, repository_id, event, body, received_at, attempts, found_by \
+         from deliveries as this \
          where state = 'stored' and next_at <= ? and not exists \
          (select 1 from deliveries as older where older.state = 'stored' \
          and older.repository_id = this.repository_id and older.id < this.id) \
@@ -193,4 +223,51 @@ pub(crate) async fn count_open(db: &Reader) -> sqlx::Result<i64> {
     sqlx::query_scalar("select count(*) from deliveries where state = 'stored'")
         .fetch_one(db)
         .await
+}
+
+/// Which of these ids, a JSON list, no delivery here has.
+pub(crate) async fn unknown(db: &Reader, guids: &str) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select value from json_each(?) where not exists \
+         (select 1 from deliveries where guid = json_each.value)",
+    )
+    .bind(guids)
+    .fetch_all(db)
+    .await
+}
+
+/// The newest delivery; 0 if there is none.
+pub(crate) async fn newest(db: &Reader) -> sqlx::Result<DeliveryId> {
+    let id: Option<i64> = sqlx::query_scalar("select max(id) from deliveries")
+        .fetch_one(db)
+        .await?;
+    Ok(DeliveryId(id.unwrap_or(0)))
+}
+
+/// Whether something about that repository is still to be handled.
+pub(crate) async fn is_any_open(db: &Reader, repo: RepoId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select 1 from deliveries where repository_id = ? and state = 'stored')",
+    )
+    .bind(repo.0)
+    .fetch_one(db)
+    .await
+}
+
+/// Up to which moment GitHub's list of what it sent has been compared with this table; none if it
+/// has never been.
+pub(crate) async fn find_compared(db: &Reader) -> sqlx::Result<Option<Timestamp>> {
+    let at: i64 = sqlx::query_scalar("select value from counters where name = 'hooks'")
+        .fetch_one(db)
+        .await?;
+    Ok((at > 0).then_some(Timestamp(at)))
+}
+
+/// It has been compared up to that moment.
+pub(crate) async fn set_compared(tx: &mut Tx, at: Timestamp) -> sqlx::Result<()> {
+    sqlx::query("update counters set value = ? where name = 'hooks'")
+        .bind(at.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //! older event from a newer one, and what no webhook told.
 
 use pipelines::ids::{DeliveryId, RepoId};
+use pipelines::timestamp::Timestamp;
 
 use super::{Reader, Tx};
 
@@ -12,7 +13,7 @@ pub(crate) struct Head {
     pub(crate) name: String,
     /// The object it stood at; of an annotated tag the tag itself.
     pub(crate) sha: String,
-    delivery_id: Option<i64>,
+    pub(crate) delivery_id: Option<i64>,
 }
 
 impl Head {
@@ -28,6 +29,14 @@ pub(crate) async fn find(db: &Reader, repo: RepoId, name: &str) -> sqlx::Result<
         .bind(repo.0)
         .bind(name)
         .fetch_optional(db)
+        .await
+}
+
+/// All heads of a repository: few people have more than some thousand branches and tags.
+pub(crate) async fn of_repo(db: &Reader, repo: RepoId) -> sqlx::Result<Vec<Head>> {
+    sqlx::query_as("select name, sha, delivery_id from heads where repo_id = ? limit 200000")
+        .bind(repo.0)
+        .fetch_all(db)
         .await
 }
 
@@ -65,14 +74,33 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-#[cfg(test)]
-impl Head {
-    /// A head for a test of what follows from one.
-    pub(crate) fn new(name: &str, sha: &str, delivery_id: Option<i64>) -> Self {
-        Self {
-            name: name.into(),
-            sha: sha.into(),
-            delivery_id,
-        }
-    }
+/// Notes the heads that are there at the first look, a JSON object of name and object, and that this
+/// look has been. What a delivery has told meanwhile stays.
+pub(crate) async fn note_first_look(
+    tx: &mut Tx,
+    (repo, heads): (RepoId, &str),
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into heads (repo_id, name, sha) select ?1, key, value from json_each(?2) where true \
+         on conflict (repo_id, name) do nothing",
+    )
+    .bind(repo.0)
+    .bind(heads)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("update repos set looked_at = ? where id = ?")
+        .bind(now.0)
+        .bind(repo.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Whether all heads of a repository have ever been noted.
+pub(crate) async fn is_looked_at(db: &Reader, repo: RepoId) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select 1 from repos where id = ? and looked_at is not null)")
+        .bind(repo.0)
+        .fetch_one(db)
+        .await
 }

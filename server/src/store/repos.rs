@@ -82,6 +82,17 @@ pub(crate) async fn find(db: &Reader, id: RepoId) -> sqlx::Result<Option<Repo>> 
     row.map(RepoRow::into_repo).transpose()
 }
 
+/// All repositories.
+pub(crate) async fn all(db: &Reader) -> sqlx::Result<Vec<Repo>> {
+    let rows: Vec<RepoRow> = sqlx::query_as(
+        "select id, installation_id, owner, name, default_branch, private from repos \
+         order by id limit 100000",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(RepoRow::into_repo).collect()
+}
+
 /// The repository of that name.
 pub(crate) async fn find_by_name(db: &Reader, name: &RepoName) -> sqlx::Result<Option<Repo>> {
     let row: Option<RepoRow> = sqlx::query_as(

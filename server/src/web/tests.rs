@@ -42,6 +42,7 @@ pub(crate) fn github_config(api_url: &str) -> GitHubConfig {
         private_key: private_key().into(),
         webhook_secrets: vec!["present".into(), "former".into()],
         pace_ms: 0,
+        poll_ms: 300_000,
     }
 }
 

@@ -42,6 +42,6 @@ impl Payload {
 }
 
 /// The name of a pull request's head, as git has it.
-fn pull_head(number: u64) -> String {
+pub(crate) fn pull_head(number: u64) -> String {
     format!("refs/pull/{number}/head")
 }

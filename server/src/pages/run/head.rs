@@ -90,6 +90,7 @@ pub(crate) struct TabLink {
 pub(crate) struct Head {
     pub(crate) run: RunLine,
     pub(crate) trust: String,
+    pub(crate) is_found: bool,
     pub(crate) usual: Option<Took>,
     pub(crate) rerun_of: Option<(i64, String)>,
     pub(crate) rerun_as: Option<(i64, String)>,
@@ -156,6 +157,7 @@ impl Opened {
             head: Head {
                 tabs: tabs(&line.href, tab, counts),
                 trust: detail.trust.clone(),
+                is_found: detail.is_found,
                 usual,
                 rerun_of: detail.rerun_of.map(other),
                 rerun_as: detail.rerun_as.map(other),

@@ -41,6 +41,7 @@ pub(crate) struct DeliveryRow {
     pub(crate) state: String,
     pub(crate) outcome: Option<String>,
     pub(crate) attempts: i64,
+    pub(crate) found_by: String,
 }
 
 /// Deliveries, newest first, from the cursor on.
@@ -51,7 +52,7 @@ pub(crate) async fn deliveries(
 ) -> sqlx::Result<Vec<DeliveryRow>> {
     sqlx::query_as(
         "select id, guid, event, length(body) as bytes, received_at, repeats, state, outcome,
-                attempts
+                attempts, found_by
          from deliveries where id < coalesce(?1, 9223372036854775807) order by id desc limit ?2",
     )
     .bind(before)

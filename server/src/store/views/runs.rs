@@ -174,6 +174,8 @@ pub(crate) async fn find(
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct RunDetail {
     pub(crate) trust: String,
+    /// Whether no webhook told of its event.
+    pub(crate) is_found: bool,
     pub(crate) problems: String,
     pub(crate) file: Option<String>,
     /// JSON object of texts: what a person gave along.
@@ -190,6 +192,8 @@ pub(crate) struct RunDetail {
 pub(crate) async fn detail(reader: &Reader, run: RunId) -> sqlx::Result<RunDetail> {
     sqlx::query_as(
         "select trust, problems, file, inputs, templates,
+                exists (select 1 from deliveries where deliveries.id = runs.delivery_id
+                    and found_by = 'reconciliation') as is_found,
                 (select number from runs former where former.id = runs.rerun_of) as rerun_of,
                 (select max(number) from runs later
                     where later.repo_id = runs.repo_id and later.number > runs.number
