@@ -155,6 +155,11 @@ impl GitHub {
         })
     }
 
+    /// Which installations GitHub wants no calls of, 0 being the App itself, and for how long.
+    pub(crate) fn pauses(&self) -> Vec<(u64, Duration)> {
+        self.parts.limiter.pauses(self.parts.clock)
+    }
+
     /// A call about a repository, in the name of its installation.
     async fn call(&self, repo: &Repo, call: Call<'_>) -> Result<Value, GitHubError> {
         judge(self.answer(repo, call).await?, call.path)

@@ -46,6 +46,19 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// Why webhooks are refused, as `web/webhook.rs` counts it, in words for people.
+const REFUSALS: &[(&str, &str)] = &[
+    ("signature", "the signature does not hold"),
+    ("headers", "GitHub's headers are missing"),
+    ("content_type", "no JSON"),
+    ("too_large", "too large"),
+    ("too_slow", "too slow"),
+    ("broken", "cut off"),
+    ("busy", "too many at once"),
+    ("storage", "it could not be stored"),
+    ("not_connected", "GitHub is not connected"),
+];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -199,6 +212,15 @@ impl Metrics {
     /// A webhook was refused before it was read.
     pub fn refusal(&self, reason: &'static str) {
         self.parts.refusals.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// How many webhooks were refused since the start, by reason in words.
+    pub(crate) fn refusals(&self) -> Vec<(u64, &'static str)> {
+        let count = |(reason, words): &(&'static str, &'static str)| {
+            let counted = self.parts.refusals.get(&Reason { reason })?.get();
+            Some((counted, *words))
+        };
+        REFUSALS.iter().filter_map(count).collect()
     }
 
     /// A call to GitHub ended.

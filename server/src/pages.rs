@@ -13,6 +13,7 @@ mod ansi;
 mod ask;
 mod assets;
 mod check;
+mod deliveries;
 mod deploy;
 mod environments;
 mod find;
@@ -86,7 +87,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/runners", get(runners::page))
         .route("/queue", get(runners::queue))
         .route("/audit", get(admin::audit))
-        .route("/deliveries", get(admin::deliveries));
+        .route("/deliveries", get(deliveries::page))
+        .route("/deliveries/{id}", get(deliveries::one));
     #[cfg(debug_assertions)]
     let routes = routes.route("/_ui", get(ui::page));
     routes

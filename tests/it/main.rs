@@ -18,6 +18,7 @@ mod log_page;
 mod order;
 mod reattach;
 mod reconcile;
+mod replay;
 mod runner_loss;
 mod scenarios;
 mod schema;

@@ -42,10 +42,24 @@ impl Limiter {
         }
     }
 
-    /// Begins a pause.
+    /// Begins a pause. A longer one that is on stays: calls that were under way end one by one.
     pub(super) fn pause(&self, installation: u64, wait: Duration, clock: Clock) {
         let until = clock.monotonic() + wait;
-        lock(&self.paused).insert(installation, until);
+        let mut paused = lock(&self.paused);
+        let end = paused.entry(installation).or_insert(until);
+        *end = until.max(*end);
+    }
+
+    /// The pauses that are on, and how long each still lasts.
+    pub(super) fn pauses(&self, clock: Clock) -> Vec<(u64, Duration)> {
+        let now = clock.monotonic();
+        let paused = lock(&self.paused);
+        let left = paused.iter().filter(|(_, until)| **until > now);
+        let mut left: Vec<_> = left
+            .map(|(id, until)| (*id, until.duration_since(now)))
+            .collect();
+        left.sort_unstable();
+        left
     }
 
     /// Waits for this installation's turn to change something.

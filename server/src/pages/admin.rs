@@ -1,4 +1,4 @@
-//! `/audit` and `/deliveries`: who did what, and what GitHub sent.
+//! `/audit`: who did what.
 
 use askama::Template;
 use axum::response::Response;
@@ -7,7 +7,7 @@ use super::ask::Ask;
 use super::frame::{Frame, Place};
 use super::links;
 use super::moments::When;
-use super::words::{self, Family, Status};
+use super::words::Family;
 use crate::error::PageError;
 use crate::store::views::admin;
 
@@ -20,14 +20,6 @@ struct Audit {
     f: Frame,
     actor: String,
     entries: Vec<(When, admin::AuditRow)>,
-    older: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "deliveries.html")]
-struct Deliveries {
-    f: Frame,
-    deliveries: Vec<(Status, When, admin::DeliveryRow)>,
     older: Option<String>,
 }
 
@@ -55,30 +47,4 @@ pub(crate) async fn audit(ask: Ask) -> Result<Response, PageError> {
         older: more.then(|| links::query("/audit", &[("actor", actor), ("before", &last)])),
         entries: rows.into_iter().map(|row| (row.at.into(), row)).collect(),
     })
-}
-
-/// Answers `GET /deliveries`.
-pub(crate) async fn deliveries(ask: Ask) -> Result<Response, PageError> {
-    let rows = admin::deliveries(ask.reader(), ask.number("before"), ROWS + 1).await?;
-    let (rows, more) = page_of(rows);
-    let last = rows
-        .last()
-        .map(|row| row.id.to_string())
-        .unwrap_or_default();
-    let line = |row: admin::DeliveryRow| (delivery(&row.state), row.received_at.into(), row);
-    ask.show(&Deliveries {
-        f: ask.frame(Place::Admin, Family::Neutral, "Deliveries"),
-        older: more.then(|| links::query("/deliveries", &[("before", &last)])),
-        deliveries: rows.into_iter().map(line).collect(),
-    })
-}
-
-fn delivery(state: &str) -> Status {
-    match state {
-        "done" => words::DONE,
-        "ignored" => words::IGNORED,
-        "failed" => words::of_state(pipelines::job::State::Failed),
-        // The only other word the table allows is `stored`.
-        _ => words::of_state(pipelines::job::State::Queued),
-    }
 }

@@ -15,10 +15,17 @@ pub(crate) enum Notice {
     AlreadyEnded,
     /// This run repeats another.
     Rerun,
+    /// The delivery is handled again.
+    Replayed,
 }
 
 impl Notice {
-    const ALL: [Notice; 3] = [Self::Cancelled, Self::AlreadyEnded, Self::Rerun];
+    const ALL: [Notice; 4] = [
+        Self::Cancelled,
+        Self::AlreadyEnded,
+        Self::Rerun,
+        Self::Replayed,
+    ];
 
     /// Its word in an address.
     pub(crate) fn as_str(self) -> &'static str {
@@ -26,6 +33,7 @@ impl Notice {
             Self::Cancelled => "cancelled",
             Self::AlreadyEnded => "already-ended",
             Self::Rerun => "rerun",
+            Self::Replayed => "replayed",
         }
     }
 
@@ -42,6 +50,7 @@ impl Notice {
             }
             Self::AlreadyEnded => "Nothing was cancelled: it had ended already.",
             Self::Rerun => "This is a new run of the same commit.",
+            Self::Replayed => "It is handled again. What it has made is not made twice.",
         }
     }
 }

@@ -171,6 +171,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/queue", "Queued"),
     ("/audit", "Audit"),
     ("/deliveries", "Deliveries"),
+    ("/deliveries/1", "Done"),
     ("/_ui", "Components"),
 ];
 

@@ -78,6 +78,25 @@ async fn reopen(tx: &mut Tx, new: NewDelivery<'_>, now: Timestamp) -> sqlx::Resu
     Ok(opened.rows_affected() > 0)
 }
 
+/// Whether a person may have a delivery handled again: one that has ended, and from which only runs
+/// follow, which are never made twice. What ends runs, as a lost access, would end those of today.
+pub(crate) fn can_replay(event: &str, state: &str) -> bool {
+    state != "stored" && matches!(event, "push" | "pull_request" | "check_run")
+}
+
+/// Opens a delivery as if it had been received now, because a person wants it.
+pub(crate) async fn replay(tx: &mut Tx, id: DeliveryId, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "update deliveries set state = 'stored', attempts = 0, received_at = ?2, next_at = ?2, \
+         handled_at = null, outcome = null where id = ?1 and state <> 'stored'",
+    )
+    .bind(id.0)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Stores a delivery that no webhook brought. One that is there already, under this id or with this
 /// very body, stays as it is. Says whether it is new.
 pub(crate) async fn insert_found(

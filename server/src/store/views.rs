@@ -2,6 +2,7 @@
 //! has a cursor.
 
 pub(crate) mod admin;
+pub(crate) mod deliveries;
 pub(crate) mod deploys;
 pub(crate) mod jobs;
 pub(crate) mod kept;

@@ -95,9 +95,11 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("GET", "/queue", Person),
     ("GET", "/audit", Person),
     ("GET", "/deliveries", Person),
+    ("GET", "/deliveries/{id}", Person),
     ("GET", "/live", Person),
     ("GET", "/_ui", Person),
     // Actions of people.
+    ("POST", "/deliveries/{id}/replay", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/cancel", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/rerun", Person),
     (

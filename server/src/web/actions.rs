@@ -8,7 +8,7 @@ use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
-use pipelines::ids::{RepoId, RunId};
+use pipelines::ids::{DeliveryId, RepoId, RunId};
 use pipelines::names::JobName;
 use serde::Deserialize;
 
@@ -18,13 +18,14 @@ use crate::error::{Failure, PageError};
 use crate::intake::{self, StartError};
 use crate::pages::Notice;
 use crate::progress::{self, ApplyError};
-use crate::store::audit;
 use crate::store::views::runs::{self, RunRow};
+use crate::store::{audit, deliveries, views};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/repos/{owner}/{repo}/runs/{number}/cancel", post(cancel))
         .route("/repos/{owner}/{repo}/runs/{number}/rerun", post(rerun))
+        .route("/deliveries/{id}/replay", post(replay))
         .route(
             "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel",
             post(cancel_job),
@@ -99,6 +100,34 @@ async fn rerun(
     audit::record(&mut tx, app.clock.now(), entry, &format!("as run {made}")).await?;
     tx.commit().await?;
     Ok(to_run(&run, made.0, Notice::Rerun))
+}
+
+/// Handles a delivery again, in its turn.
+async fn replay(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(id): Path<i64>,
+    Form(form): Form<Sent>,
+) -> Result<Response, PageError> {
+    viewer.check(&form.csrf)?;
+    let found = views::deliveries::find(app.store.reader(), DeliveryId(id)).await?;
+    let row = found.ok_or_else(|| Failure::not_found(format!("there is no delivery {id}")))?;
+    if !deliveries::can_replay(&row.event, &row.state) {
+        return Err(PageError(Failure::refused(
+            StatusCode::CONFLICT,
+            "this delivery cannot be handled again: it waits to be handled, or is no event of git",
+            "let GitHub redeliver it, if it must be",
+        )));
+    }
+    let (now, subject) = (app.clock.now(), format!("delivery {id}"));
+    let mut tx = app.store.begin().await?;
+    deliveries::replay(&mut tx, DeliveryId(id), now).await?;
+    let entry = (viewer.user.as_str(), "delivery.replay", subject.as_str());
+    audit::record(&mut tx, now, entry, &row.guid).await?;
+    tx.commit().await?;
+    app.wake.intake.notify_one();
+    let notice = Notice::Replayed.as_str();
+    Ok(Redirect::to(&format!("/deliveries/{id}?notice={notice}")).into_response())
 }
 
 fn not_started(error: StartError) -> PageError {

@@ -1,4 +1,4 @@
-//! Runners, deliveries and the audit log.
+//! Runners and the audit log.
 
 use crate::store::Reader;
 
@@ -24,38 +24,6 @@ pub(crate) async fn runners(reader: &Reader, limit: i64) -> sqlx::Result<Vec<Run
                 revoked_at
          from runners order by revoked_at is not null, name limit ?1",
     )
-    .bind(limit)
-    .fetch_all(reader)
-    .await
-}
-
-/// A webhook delivery.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct DeliveryRow {
-    pub(crate) id: i64,
-    pub(crate) guid: String,
-    pub(crate) event: String,
-    pub(crate) bytes: i64,
-    pub(crate) received_at: i64,
-    pub(crate) repeats: i64,
-    pub(crate) state: String,
-    pub(crate) outcome: Option<String>,
-    pub(crate) attempts: i64,
-    pub(crate) found_by: String,
-}
-
-/// Deliveries, newest first, from the cursor on.
-pub(crate) async fn deliveries(
-    reader: &Reader,
-    before: Option<i64>,
-    limit: i64,
-) -> sqlx::Result<Vec<DeliveryRow>> {
-    sqlx::query_as(
-        "select id, guid, event, length(body) as bytes, received_at, repeats, state, outcome,
-                attempts, found_by
-         from deliveries where id < coalesce(?1, 9223372036854775807) order by id desc limit ?2",
-    )
-    .bind(before)
     .bind(limit)
     .fetch_all(reader)
     .await
