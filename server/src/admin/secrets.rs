@@ -276,7 +276,7 @@ mod tests {
         assert!(told.iter().all(|error| error.exit_code() == 2));
         let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r"
-        `Npm-Token` is not a valid secret name: use 1 to 63 of a-z, 0-9, `_`, beginning with a letter
+        `Npm-Token` is not a valid secret name: use 1 to 63 of a-z, 0-9, `_`, beginning with a letter; not the name of a variable that already means something, as `path`, `home`, `ld_…` or `seaworthy_…`
         the value is empty: give it on standard input
         the value has 65537 bytes; 65536 are allowed
         the value holds a zero byte, which no variable can
