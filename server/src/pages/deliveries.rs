@@ -14,6 +14,7 @@ use super::links;
 use super::moments::When;
 use super::words::{self, Family, Status};
 use crate::error::PageError;
+use crate::github::GitHub;
 use crate::store::outbox;
 use crate::store::views::deliveries::{self, DeliveryRow, MadeRow, Wanted};
 
@@ -118,7 +119,7 @@ pub(crate) async fn page(ask: Ask) -> Result<Response, PageError> {
         .app
         .github
         .as_ref()
-        .map(|github| github.pauses())
+        .map(GitHub::pauses)
         .unwrap_or_default();
     let page = Deliveries {
         f: ask.frame(Place::Admin, Family::Neutral, "Deliveries"),
