@@ -10,6 +10,9 @@ pub const WEBHOOK_SMALL_BYTES_MAX: usize = 256 * 1024;
 pub const WEBHOOK_READERS: usize = 512;
 /// Most webhook bodies read at once that are not small.
 pub const WEBHOOK_LARGE_READERS: usize = 16;
+/// Most connections at once: a thousand runners hold two or three each, and people who follow a log
+/// one.
+pub const CONNECTIONS_MAX: usize = 8192;
 /// Largest pipeline file, in bytes.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Most pipeline files read from `.seaworthy/` at one commit.

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use crate::app::{App, AppError};
 use crate::blobs;
 use crate::config::{Config, EXIT_CONFIG};
 use crate::store::{self, OpenError, Store, access};
+use crate::web::listen::{self, HEAD_MAX};
 use crate::{tasks, token, web};
 
 /// How long running requests may take to end once the server stops.
@@ -128,10 +128,6 @@ async fn prepare_blobs(app: &App) -> Result<(), ServeError> {
 
 /// Answers requests until `shutdown`, and then for a while those that are running.
 async fn answer(app: &App, listener: TcpListener, shutdown: &CancellationToken) -> io::Result<()> {
-    // Small answers must not wait for more to send: claims are small, and waited for.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
     let (ended, draining) = (shutdown.clone(), app.draining.clone());
     let asked = async move {
         ended.cancelled().await;
@@ -142,7 +138,7 @@ async fn answer(app: &App, listener: TcpListener, shutdown: &CancellationToken) 
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
-    let serving = axum::serve(listener, web::router(app.clone())).with_graceful_shutdown(asked);
+    let serving = listen::answer(web::router(app.clone()), listener, HEAD_MAX, asked);
     tokio::select! {
         served = serving => served,
         () = late => {

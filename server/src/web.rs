@@ -20,6 +20,7 @@ pub(crate) mod actions;
 pub(crate) mod api;
 pub(crate) mod artifacts;
 pub(crate) mod health;
+pub(crate) mod listen;
 pub(crate) mod live;
 pub(crate) mod runner_api;
 pub(crate) mod schema;

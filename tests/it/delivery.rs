@@ -31,6 +31,7 @@ async fn a_signed_push_becomes_a_run_at_that_commit() -> Result<()> {
     Ok(())
 }
 
+/// F1
 #[tokio::test]
 async fn a_wrong_signature_is_refused_and_nothing_is_stored() -> Result<()> {
     let world = World::start().await?;
@@ -125,6 +126,7 @@ async fn held_push(world: &World, name: &str) -> Result<String> {
     Ok(pushes.pop().context("a push makes a delivery")?.body)
 }
 
+/// F2
 #[tokio::test]
 async fn the_same_delivery_fifty_times_at_once_is_one_run() -> Result<()> {
     let world = World::start().await?;
@@ -144,6 +146,7 @@ async fn the_same_delivery_fifty_times_at_once_is_one_run() -> Result<()> {
     one_run_after_everything_is_handled(&world).await
 }
 
+/// F2
 #[tokio::test]
 async fn a_replay_under_a_new_id_starts_nothing() -> Result<()> {
     let world = World::start().await?;
@@ -228,6 +231,7 @@ async fn a_push_to_a_repository_nobody_knows_is_stored_ignored_and_said_so() -> 
     Ok(())
 }
 
+/// F12
 #[tokio::test]
 async fn other_events_are_stored_and_start_nothing() -> Result<()> {
     let world = World::start().await?;
@@ -321,6 +325,7 @@ async fn checks_arrive_in_order_and_end_as_the_run_ended() -> Result<()> {
     Ok(())
 }
 
+/// F54
 #[tokio::test]
 async fn an_outage_of_github_delays_the_check_and_nothing_else() -> Result<()> {
     let world = World::start().await?;

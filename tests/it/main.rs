@@ -11,6 +11,7 @@ mod exec;
 mod faults;
 mod files;
 mod github_api;
+mod hostile;
 mod image;
 mod language;
 mod lifecycle;

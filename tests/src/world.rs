@@ -203,6 +203,13 @@ impl World {
             .await
     }
 
+    /// The server's process.
+    pub async fn server_pid(&self) -> Result<u32> {
+        let server = self.server.lock().await;
+        let server = server.as_ref().context("the server does not run")?;
+        server.pid().context("the server has ended")
+    }
+
     /// Kills the server as `kill -9` does.
     pub async fn kill_server(&self) -> Result<()> {
         let mut server = self.server.lock().await;

@@ -24,8 +24,8 @@ use crate::app::App;
 use crate::error::{ApiError, Failure};
 use crate::store::deliveries::{self, NewDelivery, Stored};
 
-/// A slow body is cut off: GitHub sends within seconds or not at all.
-const BODY_MAX: Duration = Duration::from_secs(30);
+/// A slow body is cut off: GitHub itself hangs up after ten seconds.
+const BODY_MAX: Duration = Duration::from_secs(10);
 /// How long a body waits to be read while too many others are.
 const TURN_MAX: Duration = Duration::from_secs(1);
 /// Storing waits its turn no longer than this: GitHub hangs up after ten seconds.
