@@ -119,7 +119,7 @@ fn steps_are_assigned() {
         }],
         ..StepsWork::default()
     });
-    insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"steps":{"steps":[{"name":"unit tests","image":"rust:1.95","run":"cargo test --locked","env":{"CARGO_TERM_COLOR":"always"},"timeout_seconds":600}]}}}"#);
+    insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"is_repeated_if_lost":false,"work":{"steps":{"steps":[{"name":"unit tests","image":"rust:1.95","run":"cargo test --locked","env":{"CARGO_TERM_COLOR":"always"},"timeout_seconds":600}]}}}"#);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_build_is_assigned() {
         secrets: Vec::new(),
         tags: vec!["latest".into()],
     });
-    insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"build":{"image":"registry.acme.dev/shop","context":".","dockerfile":"Dockerfile","target":null,"args":{"VERSION":"1"},"tags":["latest"]}}}"#);
+    insta::assert_snapshot!(json(&assignment(work)), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"is_repeated_if_lost":false,"work":{"build":{"image":"registry.acme.dev/shop","context":".","dockerfile":"Dockerfile","target":null,"args":{"VERSION":"1"},"tags":["latest"]}}}"#);
 }
 
 fn deploy(source: ReleaseSource, bundle: Option<Bundle>) -> AssignedWork {
@@ -168,7 +168,7 @@ fn a_deploy_is_assigned() {
         images: map([("shop", "image".parse().unwrap())]),
         before: Vec::new(),
     };
-    insta::assert_snapshot!(json(&assignment(deploy(manifests, None))), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"deploy":{"number":5,"release":4,"work":{"environment":"staging","namespace":"shop-staging","source":{"manifests":{"path":"deploy/","images":{"shop":"image"}}},"strategy":"rolling","verify":{"bake_seconds":10,"deadline_seconds":600}},"images":{"shop":{"repository":"registry.acme.dev/shop","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},"bundle":null}}}"#);
+    insta::assert_snapshot!(json(&assignment(deploy(manifests, None))), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"is_repeated_if_lost":false,"work":{"deploy":{"number":5,"release":4,"work":{"environment":"staging","namespace":"shop-staging","source":{"manifests":{"path":"deploy/","images":{"shop":"image"}}},"strategy":"rolling","verify":{"bake_seconds":10,"deadline_seconds":600}},"images":{"shop":{"repository":"registry.acme.dev/shop","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},"bundle":null}}}"#);
     let promote = ReleaseSource::Promote {
         environment: "staging".parse().unwrap(),
         job: "staging".parse().unwrap(),
@@ -176,7 +176,7 @@ fn a_deploy_is_assigned() {
     let bundle = Bundle {
         objects: vec![serde_json::json!({ "kind": "Deployment" })],
     };
-    insta::assert_snapshot!(json(&assignment(deploy(promote, Some(bundle)))), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"work":{"deploy":{"number":5,"release":4,"work":{"environment":"staging","namespace":"shop-staging","source":{"promote":{"environment":"staging","job":"staging"}},"strategy":"rolling","verify":{"bake_seconds":10,"deadline_seconds":600}},"images":{"shop":{"repository":"registry.acme.dev/shop","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},"bundle":{"objects":[{"kind":"Deployment"}]}}}}"#);
+    insta::assert_snapshot!(json(&assignment(deploy(promote, Some(bundle)))), @r#"{"job":3,"lease":{"attempt":2,"fence":41},"name":"test","run":{"repository":"acme/shop","number":7,"commit":"0123456789abcdef0123456789abcdef01234567","branch":"main","tag":null,"pull_request":null,"event":"push","author":"ada","url":"https://ci.acme.dev/acme/shop/runs/7"},"timeout_seconds":3600,"log_offset":128,"is_repeated_if_lost":false,"work":{"deploy":{"number":5,"release":4,"work":{"environment":"staging","namespace":"shop-staging","source":{"promote":{"environment":"staging","job":"staging"}},"strategy":"rolling","verify":{"bake_seconds":10,"deadline_seconds":600}},"images":{"shop":{"repository":"registry.acme.dev/shop","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},"bundle":{"objects":[{"kind":"Deployment"}]}}}}"#);
 }
 
 #[test]
