@@ -210,6 +210,18 @@ impl World {
         server.pid().context("the server has ended")
     }
 
+    /// Waits until the server has ended by itself.
+    pub async fn server_ended(&self, limit: Duration) -> Result<()> {
+        let mut server = self.server.lock().await;
+        server
+            .as_mut()
+            .context("the server does not run")?
+            .exit(limit)
+            .await?;
+        *server = None;
+        Ok(())
+    }
+
     /// Kills the server as `kill -9` does.
     pub async fn kill_server(&self) -> Result<()> {
         let mut server = self.server.lock().await;
@@ -234,12 +246,18 @@ impl World {
 
     /// Starts the server again, on the same port and data.
     pub async fn start_server(&self) -> Result<()> {
+        self.start_server_with(&[]).await
+    }
+
+    /// The same, with more settings for this time only.
+    pub async fn start_server_with(&self, settings: &[(&str, &str)]) -> Result<()> {
         let mut command = serve(
             (self.dir.path(), &self.data()),
             &self.github,
             &self.address.to_string(),
         )?;
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.envs(settings.iter().copied());
         let log = self.dir.path().join("server.log");
         let mut server = Program::start("the server", &mut command, &log)?;
         server.says("listening on http://", START_LIMIT).await?;
