@@ -215,6 +215,14 @@ impl GitHub {
             parts.limiter.pause(installation, wait, parts.clock);
             return Err(GitHubError::RateLimited { retry_after: wait });
         }
+        if let Some(wait) = limiter::used_up(&answer, parts.clock) {
+            tracing::warn!(
+                installation,
+                seconds = wait.as_secs(),
+                "GitHub's limit is used up"
+            );
+            parts.limiter.pause(installation, wait, parts.clock);
+        }
         if answer.status.is_server_error() {
             let words = format!("{}: {}", answer.status, message(&answer.body));
             return Err(GitHubError::Unavailable(words));

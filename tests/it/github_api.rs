@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::api::Run;
-use tests::github::{Change, Limit, Person, Repository};
+use tests::github::{Change, Limit, Person, Repository, Visibility};
 use tests::world::World;
 
 use crate::files::{FILE, steps};
@@ -180,6 +180,7 @@ async fn a_lost_answer_makes_no_second_check() -> Result<()> {
     Ok(())
 }
 
+/// F55
 #[tokio::test]
 async fn a_limit_silences_us_for_as_long_as_wanted() -> Result<()> {
     let world = World::start_with(FAST).await?;
@@ -198,6 +199,7 @@ async fn a_limit_silences_us_for_as_long_as_wanted() -> Result<()> {
     Ok(())
 }
 
+/// F11
 #[tokio::test]
 async fn a_renamed_repository_is_the_same_one() -> Result<()> {
     let world = World::start_with(FAST).await?;
@@ -245,6 +247,7 @@ async fn a_check_asked_for_again_is_a_new_run_of_the_same() -> Result<()> {
         .await
 }
 
+/// F56
 #[tokio::test]
 async fn tokens_that_end_early_are_replaced_once() -> Result<()> {
     let world = World::start_with(FAST).await?;
@@ -287,6 +290,7 @@ async fn an_outage_when_a_push_comes_only_delays_it() -> Result<()> {
     Ok(())
 }
 
+/// F11
 #[tokio::test]
 async fn without_access_runs_end_and_what_is_to_be_told_waits() -> Result<()> {
     let world = World::start_with(FAST).await?;
@@ -308,4 +312,45 @@ async fn without_access_runs_end_and_what_is_to_be_told_waits() -> Result<()> {
             Ok(())
         })
         .await
+}
+
+/// F11: name, owner and visibility change, the number stays; and what is deleted has no runs left.
+#[tokio::test]
+async fn a_repository_keeps_its_runs_under_every_name_until_it_is_deleted() -> Result<()> {
+    let world = World::start_with(FAST).await?;
+    let repository = shop(&world).await?;
+    let sha = repository
+        .commit("main", "Begin", &[(FILE, &file()?)])
+        .await?;
+    check(&world, &repository, &sha, "queued").await?;
+    repository.set_visibility(Visibility::Public).await?;
+    repository.set_visibility(Visibility::Private).await?;
+    let push = world
+        .github
+        .deliveries_of("push")
+        .pop()
+        .context("no push")?;
+    let mut moved = push.payload();
+    moved["action"] = "transferred".into();
+    moved["repository"]["full_name"] = "harbour/store".into();
+    world.github.send("repository", &moved).await?;
+    let runs = world.runs("harbour/store", 1).await?;
+    assert_eq!((runs.len(), runs[0].state.as_str()), (1, "queued"));
+    let seen = "select name || ' ' || private from repos";
+    assert_eq!(world.history().await?.texts(seen).await?, ["store 1"]);
+    repository.delete().await?;
+    let run = world
+        .eventually("the run to end", SOON, async || {
+            let run = world.api.run("acme/shop", 1).await;
+            let run = match run {
+                Ok(run) => run,
+                Err(_) => world.api.run("harbour/store", 1).await?,
+            };
+            ensure!(run.is_final(), "{}", run.summary());
+            Ok(run)
+        })
+        .await?;
+    assert_eq!(run.state, "cancelled");
+    assert!(run.reason.unwrap_or_default().starts_with("no access"));
+    Ok(())
 }

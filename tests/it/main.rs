@@ -15,6 +15,7 @@ mod hostile;
 mod image;
 mod language;
 mod lifecycle;
+mod limits;
 mod log_page;
 mod order;
 mod reattach;

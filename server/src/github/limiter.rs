@@ -84,18 +84,10 @@ pub(super) fn wanted_pause(answer: &Answer, clock: Clock) -> Option<Duration> {
     ) {
         return None;
     }
-    let number = |name: &str| {
-        let text = answer.headers.get(name)?.to_str().ok()?;
-        text.parse::<i64>().ok()
-    };
-    let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let wait = if let Some(after) = number("retry-after") {
+    let wait = if let Some(after) = number(answer, "retry-after") {
         seconds(after)
-    } else if number("x-ratelimit-remaining") == Some(0) {
-        let now = clock.now().0 / 1000;
-        let reset = number("x-ratelimit-reset").map_or(0, |reset| reset - now);
-        // GitHub counts in whole seconds, and its clock is not ours.
-        seconds(reset + 1)
+    } else if let Some(wait) = used_up(answer, clock) {
+        wait
     } else if answer.status == StatusCode::TOO_MANY_REQUESTS
         || message(&answer.body).to_lowercase().contains("rate limit")
     {
@@ -104,4 +96,25 @@ pub(super) fn wanted_pause(answer: &Answer, clock: Clock) -> Option<Duration> {
         return None;
     };
     Some(wait.clamp(Duration::from_secs(1), PAUSE_MAX))
+}
+
+/// How long no further call will be answered, if this answer is the last one that the limit of this
+/// hour has allowed, or says that there is none left.
+pub(super) fn used_up(answer: &Answer, clock: Clock) -> Option<Duration> {
+    if number(answer, "x-ratelimit-remaining") != Some(0) {
+        return None;
+    }
+    let now = clock.now().0 / 1000;
+    let reset = number(answer, "x-ratelimit-reset").map_or(0, |reset| reset - now);
+    // GitHub counts in whole seconds, and its clock is not ours.
+    Some(seconds(reset + 1).clamp(Duration::from_secs(1), PAUSE_MAX))
+}
+
+fn number(answer: &Answer, name: &str) -> Option<i64> {
+    let text = answer.headers.get(name)?.to_str().ok()?;
+    text.parse().ok()
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

@@ -231,6 +231,10 @@ fn count(hub: &Hub, path: &str, headers: &HeaderMap, response: &mut Response) {
         ("x-ratelimit-used", (*used).min(limit).to_string()),
         ("x-ratelimit-reset", next_hour().to_string()),
         ("x-ratelimit-resource", "core".to_owned()),
+        (
+            "date",
+            hub.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        ),
         ("x-github-request-id", guid()),
         ("x-github-media-type", "github.v3; format=json".to_owned()),
     ];

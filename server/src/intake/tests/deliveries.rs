@@ -144,6 +144,7 @@ async fn what_came_to_nothing_is_handled_again_when_it_is_redelivered() {
     assert_eq!(anew, ["two", "three"]);
 }
 
+/// F58: the same holds for a commit that has vanished.
 #[tokio::test]
 async fn without_access_it_is_tried_a_few_times_and_then_ignored() {
     let folder = tempfile::tempdir().unwrap();
