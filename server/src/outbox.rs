@@ -76,6 +76,7 @@ async fn send(app: &App, github: &GitHub, due: &Due) -> anyhow::Result<Result<()
         Ok(github_id) => github_id,
         Err(error) => return Ok(Err(error)),
     };
+    tracing::trace!(target: "failpoint", "outbox.sent");
     let mut tx = app.store.begin().await?;
     outbox::store_check(&mut tx, run, (github_id, check.state.as_str())).await?;
     outbox::finish(&mut tx, due, None, app.clock.now()).await?;

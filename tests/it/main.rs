@@ -13,6 +13,7 @@ mod files;
 mod github_api;
 mod hostile;
 mod image;
+mod killed;
 mod language;
 mod lifecycle;
 mod limits;

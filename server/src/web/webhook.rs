@@ -276,5 +276,6 @@ async fn store(app: App, delivery: VerifiedDelivery) -> sqlx::Result<Stored> {
     let mut tx = app.store.begin().await?;
     let stored = deliveries::insert(&mut tx, new, app.clock.now()).await?;
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "intake.committed");
     Ok(stored)
 }
