@@ -107,6 +107,7 @@ mod tests {
         );
     }
 
+    /// F36
     #[test]
     fn what_the_clock_skips_comes_once_right_after_the_gap() {
         insta::assert_snapshot!(
@@ -124,6 +125,7 @@ mod tests {
         );
     }
 
+    /// F36
     #[test]
     fn what_the_clock_shows_twice_comes_the_first_time_only() {
         insta::assert_snapshot!(

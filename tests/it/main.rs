@@ -24,6 +24,7 @@ mod reconcile;
 mod replay;
 mod runner_loss;
 mod scenarios;
+mod schedules;
 mod schema;
 mod secrets;
 mod security;
