@@ -1,6 +1,7 @@
 //! A Docker engine of a story's own, that can be stopped and started again while containers run.
 //!
-//! It shares nothing with the engine of the other stories: no bridge of its own, no firewall rules.
+//! It shares nothing with the engine of the other stories. It has a network namespace of its own:
+//! even an engine without a bridge deletes `docker0`, which is the other one's.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,8 +52,8 @@ impl Daemon {
     /// Starts it; after [`Daemon::stop`], again.
     pub async fn run(&mut self) -> Result<()> {
         let dir = self.dir.path();
-        let mut command = Command::new("dockerd");
-        command.env("PATH", path()?);
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--", "dockerd"]).env("PATH", path()?);
         command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
         command.args(["--init-path", "/usr/bin/tini-static", "-H", &self.host()]);
         for (option, name) in [
