@@ -1,18 +1,22 @@
-//! Logs: bytes outside the database, one file of records per attempt (`pipelines::log`).
+//! Logs: bytes outside the database, one file of records per attempt (`pipelines::log`), packed some
+//! time after its attempt has ended.
 
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom};
+use tokio::fs::OpenOptions;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use pipelines::ids::{Attempt, JobId};
 
 mod errors;
 mod index;
+mod packed;
 mod search;
+
+use packed::LogFile;
 
 pub(crate) use errors::is_error;
 pub use index::{Index, Window};
@@ -72,9 +76,12 @@ impl Objects {
 
     /// The log's length in bytes; 0 if there is none.
     pub async fn length(&self, job: JobId, attempt: Attempt) -> io::Result<u64> {
-        match tokio::fs::metadata(self.path(job, attempt)).await {
+        let path = self.path(job, attempt);
+        match tokio::fs::metadata(&path).await {
             Ok(metadata) => Ok(metadata.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                blocking(move || or_none(LogFile::open(&path).and_then(|file| file.length()))).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -86,16 +93,80 @@ impl Objects {
         offset: u64,
         max: u64,
     ) -> io::Result<Vec<u8>> {
-        let mut file = match File::open(self.path(job, attempt)).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let path = self.path(job, attempt);
+        let read = move || {
+            let mut file = LogFile::open(&path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            let mut bytes = Vec::new();
+            file.take(max).read_to_end(&mut bytes)?;
+            Ok(bytes)
         };
-        file.seek(SeekFrom::Start(offset)).await?;
-        let mut bytes = Vec::new();
-        file.take(max).read_to_end(&mut bytes).await?;
-        Ok(bytes)
+        blocking(move || or_none(read())).await
     }
+
+    /// Packs the log of an attempt that has ended; one that is packed stays as it is. A process that
+    /// is killed leaves the plain log, the packed one, or both, and a repeat goes on from there.
+    pub async fn pack(&self, job: JobId, attempt: Attempt) -> io::Result<Size> {
+        let path = self.path(job, attempt);
+        let twin = packed::twin(&path);
+        if tokio::fs::try_exists(&path).await? {
+            let plain = path.clone();
+            let (packed, length) = blocking(move || packed::pack(&plain)).await?;
+            tracing::trace!(target: "failpoint", "log.packed");
+            // What is being appended at this moment must be in the packed log too.
+            let _alone = self.alone(job).await;
+            if tokio::fs::metadata(&path).await?.len() != length {
+                return Err(io::Error::other("the log has grown while it was packed"));
+            }
+            tokio::fs::rename(&packed, &twin).await?;
+            if let Some(folder) = path.parent() {
+                tokio::fs::File::open(folder).await?.sync_all().await?;
+            }
+            tracing::trace!(target: "failpoint", "log.replaced");
+            tokio::fs::remove_file(&path).await?;
+        }
+        let stored = tokio::fs::metadata(&twin).await.map(|file| file.len());
+        Ok(Size {
+            bytes: self.length(job, attempt).await?,
+            stored: or_none(stored)?,
+        })
+    }
+
+    /// Deletes a log, if there is one.
+    pub async fn delete(&self, job: JobId, attempt: Attempt) -> io::Result<()> {
+        let path = self.path(job, attempt);
+        let twin = packed::twin(&path);
+        for path in [path, twin] {
+            or_none(tokio::fs::remove_file(path).await)?;
+        }
+        Ok(())
+    }
+}
+
+/// How large a packed log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// Bytes on the disk.
+    pub stored: u64,
+}
+
+/// Nothing, where there is no such file.
+fn or_none<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        result => result,
+    }
+}
+
+/// Reads and writes files without holding up others.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// The right to append to the logs of one job, which nobody else has meanwhile.
@@ -171,6 +242,36 @@ mod tests {
             Err(AppendError::Gap(8))
         ));
         assert_eq!(objects.read(log, 0, 100).await.unwrap(), b"one\ntwo\n");
+    }
+
+    #[tokio::test]
+    async fn a_packed_log_reads_as_before_and_packing_goes_on_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let (objects, log) = (Objects::new(folder.path()), (JobId(7), Attempt(1)));
+        let path = objects.path(log.0, log.1);
+        let chunk = b"1 0 o some line\n".repeat(60_000);
+        append(&objects, log, 0, &chunk).await.unwrap();
+        let before = objects.index(log.0, log.1).await.unwrap();
+        // Killed while packing, and killed before the plain log was removed.
+        std::fs::write(path.with_extension("log.zst.new"), b"half").unwrap();
+        std::fs::write(packed::twin(&path), b"of a plain log that is there").unwrap();
+        assert_eq!(objects.index(log.0, log.1).await.unwrap(), before);
+        let size = objects.pack(log.0, log.1).await.unwrap();
+        assert_eq!(size.bytes, chunk.len() as u64);
+        assert!(size.stored < size.bytes / 50, "{size:?}");
+        assert_eq!(objects.pack(log.0, log.1).await.unwrap(), size);
+        let left = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(left, 1, "only the packed log is left");
+        let again = Objects::new(folder.path());
+        let index = again.index(log.0, log.1).await.unwrap();
+        assert_eq!(index, before);
+        let lines = again.lines(log, index, 30_000, 2).await.unwrap();
+        assert_eq!(lines, b"1 0 o some line\n".repeat(2));
+        assert_eq!(again.read(log, 0, u64::MAX).await.unwrap(), chunk);
+        again.delete(log.0, log.1).await.unwrap();
+        assert_eq!(again.index(log.0, log.1).await.unwrap().lines, 0);
+        let none = objects.pack(log.0, log.1).await.unwrap();
+        assert_eq!((none.bytes, none.stored), (0, 0));
     }
 
     #[tokio::test]

@@ -4,7 +4,6 @@
 //! only what is new is read. It is never stored: the log is the truth.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use pipelines::limits::{
 };
 use pipelines::log::Record;
 
-use super::{Objects, is_error};
+use super::{LogFile, Objects, blocking, is_error};
 
 /// How many logs are remembered: beyond that, all are forgotten and read anew as they are asked for.
 const REMEMBERED_MAX: usize = 256;
@@ -99,7 +98,7 @@ impl Index {
         ((chunk * LOG_CHUNK_LINES) as u64 + 1, start)
     }
 
-    fn grow(&mut self, file: File) -> io::Result<()> {
+    fn grow(&mut self, file: LogFile) -> io::Result<()> {
         let mut reader = BufReader::with_capacity(256 * 1024, file);
         reader.seek(SeekFrom::Start(self.bytes))?;
         let (mut head, mut length) = (Vec::with_capacity(HEAD_MAX), 0);
@@ -129,21 +128,24 @@ impl Objects {
         let length = self.length(job, attempt).await?;
         let known = self.indexes().get(&(job, attempt)).cloned();
         let known = known.unwrap_or_default();
-        // A log that is shorter than its index was replaced, as by a restored backup.
         if known.bytes == length {
             return Ok(known);
         }
+        if length == 0 {
+            return Ok(Arc::default());
+        }
+        // A log that is shorter than its index was replaced, as by a restored backup.
         let (path, shorter) = (self.path(job, attempt), length < known.bytes);
-        let grown = tokio::task::spawn_blocking(move || {
+        let grown = blocking(move || {
             let mut index = if shorter {
                 Index::default()
             } else {
                 (*known).clone()
             };
-            index.grow(File::open(path)?)?;
-            Ok::<_, io::Error>(Arc::new(index))
+            index.grow(LogFile::open(&path)?)?;
+            Ok(Arc::new(index))
         });
-        let grown = grown.await.map_err(io::Error::other)??;
+        let grown = grown.await?;
         let mut indexes = self.indexes();
         if indexes.len() >= REMEMBERED_MAX {
             indexes.clear();
@@ -162,7 +164,7 @@ impl Objects {
         count: u64,
     ) -> io::Result<Window> {
         let path = self.path(job, attempt);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let mut window = Window::default();
             let mut reader = open(&path, &index, first, count)?;
             for number in first..first.saturating_add(reader.limit) {
@@ -175,7 +177,7 @@ impl Objects {
             }
             Ok(window)
         });
-        read.await.map_err(io::Error::other)?
+        read.await
     }
 
     /// The records of up to `count` lines from line `first` (from 1) on, however long.
@@ -187,7 +189,7 @@ impl Objects {
         count: u64,
     ) -> io::Result<Vec<u8>> {
         let path = self.path(job, attempt);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let mut lines = Vec::new();
             let mut reader = open(&path, &index, first, count)?;
             for _ in 0..reader.limit {
@@ -195,7 +197,7 @@ impl Objects {
             }
             Ok(lines)
         });
-        read.await.map_err(io::Error::other)?
+        read.await
     }
 
     /// The line in which a byte of the raw log lies or shortly before it, and that line's first byte.
@@ -225,7 +227,7 @@ fn open(path: &Path, index: &Index, first: u64, count: u64) -> io::Result<Reader
             limit: 0,
         });
     };
-    let mut file = File::open(path)?;
+    let mut file = LogFile::open(path)?;
     file.seek(SeekFrom::Start(place.file))?;
     let mut file = BufReader::with_capacity(256 * 1024, file.take(index.bytes - place.file));
     for _ in 0..skip % LOG_CHUNK_LINES as u64 {

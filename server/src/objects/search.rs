@@ -1,7 +1,6 @@
 //! Search within one log: the true total, and where the matches are.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use pipelines::log::Record;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::index::{HEAD_MAX, read_line};
-use super::{Index, Objects};
+use super::{Index, LogFile, Objects};
 
 /// A pattern may become this large, in bytes, once it is compiled: a small text can ask for a huge
 /// one. Matching takes linear time whatever the pattern is.
@@ -97,8 +96,9 @@ impl Objects {
         let _turn = self.searches.acquire().await.map_err(io::Error::other)?;
         let (path, late) = (self.path(job, attempt), Arc::new(AtomicBool::new(false)));
         let stop = StopOnDrop(late.clone());
-        let mut search =
-            tokio::task::spawn_blocking(move || search(File::open(path)?, &index, &pattern, &late));
+        let mut search = tokio::task::spawn_blocking(move || {
+            search(LogFile::open(&path)?, &index, &pattern, &late)
+        });
         let found = tokio::select! {
             found = &mut search => found,
             () = tokio::time::sleep(limit) => {
@@ -119,7 +119,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-fn search(file: File, index: &Index, pattern: &Pattern, late: &AtomicBool) -> io::Result<Found> {
+fn search(
+    file: impl Read,
+    index: &Index,
+    pattern: &Pattern,
+    late: &AtomicBool,
+) -> io::Result<Found> {
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let mut found = Found::default();
     let (mut line, mut plain) = (Vec::new(), Vec::new());
@@ -196,7 +201,7 @@ mod tests {
         let index = of_texts(&objects, std::iter::repeat_n(&b"x"[..], 100_000)).await;
         let pattern = Pattern::new("x", false, false).unwrap();
         let late = AtomicBool::new(true);
-        let file = File::open(objects.path(LOG.0, LOG.1)).unwrap();
+        let file = LogFile::open(&objects.path(LOG.0, LOG.1)).unwrap();
         let found = search(file, &index, &pattern, &late).unwrap();
         assert_eq!((found.total, found.searched), (0, 0));
     }
