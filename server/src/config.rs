@@ -23,6 +23,10 @@ pub const EXIT_CONFIG: u8 = 3;
 
 /// How many bytes of caches a repository may keep, unless the setting says otherwise.
 const CACHE_BYTES_DEFAULT: u64 = 10 << 30;
+/// For how many days logs are kept where nothing is said.
+const LOG_DAYS_DEFAULT: Option<u32> = Some(365);
+/// For how many days artifacts are kept where nothing is said.
+const ARTIFACT_DAYS_DEFAULT: Option<u32> = Some(90);
 
 /// Where the key of secrets is, unless the setting says otherwise.
 pub fn secret_key_file(data: &Path) -> PathBuf {
@@ -44,6 +48,12 @@ pub struct ServeArgs {
     /// How many bytes of caches a repository may keep
     #[arg(long, env = "SEAWORTHY_CACHE_BYTES", value_name = "BYTES")]
     pub cache_bytes: Option<String>,
+    /// For how many days logs are kept; 0: for ever
+    #[arg(long, env = "SEAWORTHY_LOG_DAYS", value_name = "DAYS")]
+    pub log_days: Option<String>,
+    /// For how many days artifacts are kept; 0: for ever
+    #[arg(long, env = "SEAWORTHY_ARTIFACT_DAYS", value_name = "DAYS")]
+    pub artifact_days: Option<String>,
     /// The key that secrets are sealed with
     #[arg(long, env = "SEAWORTHY_SECRET_KEY_FILE", value_name = "FILE")]
     pub secret_key_file: Option<String>,
@@ -97,6 +107,10 @@ pub struct Config {
     pub objects: ObjectsConfig,
     /// How many bytes of caches a repository may keep; beyond, the least recently used ones go.
     pub cache_bytes: u64,
+    /// For how many days logs are kept; none: for ever.
+    pub log_days: Option<u32>,
+    /// For how many days artifacts are kept; none: for ever.
+    pub artifact_days: Option<u32>,
     /// The file with the key that secrets are sealed with.
     pub secret_key_file: PathBuf,
     /// The GitHub App; without one, the server has pages and runners but no events.
@@ -154,6 +168,8 @@ impl Config {
             data: data.to_owned(),
             objects: ObjectsConfig::Folder(data.join("objects")),
             cache_bytes: CACHE_BYTES_DEFAULT,
+            log_days: LOG_DAYS_DEFAULT,
+            artifact_days: ARTIFACT_DAYS_DEFAULT,
             secret_key_file: secret_key_file(data),
             github: None,
             lease_ms: 30_000,

@@ -50,6 +50,16 @@ impl Failure {
         }
     }
 
+    /// Something that was there until retention deleted it, at this moment in milliseconds.
+    pub(crate) fn deleted(what: &str, at: i64) -> Self {
+        let day = crate::pages::day(at);
+        Self::refused(
+            StatusCode::GONE,
+            format!("{what} was deleted by retention on {day}"),
+            "run the pipeline again to make it anew",
+        )
+    }
+
     /// Status, sentence and hint. What is our own fault is logged here, once, and told in general
     /// words: its details are for the administrator.
     fn tell(self) -> (StatusCode, String, String) {

@@ -18,6 +18,7 @@ pub mod outbox;
 pub(crate) mod pages;
 pub(crate) mod progress;
 pub(crate) mod reconcile;
+pub(crate) mod retention;
 pub mod secrets;
 pub mod serve;
 pub mod store;

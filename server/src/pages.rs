@@ -31,6 +31,7 @@ mod repo;
 mod run;
 mod runners;
 mod start;
+mod storage;
 #[cfg(debug_assertions)]
 mod ui;
 mod whole;
@@ -41,6 +42,7 @@ mod words;
 mod tests;
 
 pub(crate) use frame::Notice;
+pub(crate) use moments::day;
 
 /// Every page. Who may see them says `web/access.rs`.
 pub(crate) fn routes() -> Router<App> {
@@ -87,6 +89,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/runners", get(runners::page))
         .route("/queue", get(runners::queue))
         .route("/audit", get(admin::audit))
+        .route("/storage", get(storage::page))
         .route("/deliveries", get(deliveries::page))
         .route("/deliveries/{id}", get(deliveries::one));
     #[cfg(debug_assertions)]

@@ -37,6 +37,7 @@ pub(crate) mod progress;
 pub(crate) mod queue;
 pub(crate) mod releases;
 pub(crate) mod repos;
+pub(crate) mod retention;
 pub(crate) mod runners;
 pub(crate) mod runs;
 pub(crate) mod schedules;

@@ -152,6 +152,12 @@ pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
             Ok(Did::Nothing)
         },
     ));
+    tasks.spawn(run(
+        with(),
+        every("retention", 60_000),
+        |_| None,
+        |app| async move { crate::retention::tick(&app).await },
+    ));
     tasks.close();
     tasks
 }

@@ -7,7 +7,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::objects::{bytes, environment, objects};
-use super::{CACHE_BYTES_DEFAULT, Config, ConfigError, GitHubConfig, ServeArgs, secret_key_file};
+use super::{
+    ARTIFACT_DAYS_DEFAULT, CACHE_BYTES_DEFAULT, Config, ConfigError, GitHubConfig,
+    LOG_DAYS_DEFAULT, ServeArgs, secret_key_file,
+};
 
 const GITHUB_API: &str = "https://api.github.com";
 const GITHUB_WEB: &str = "https://github.com";
@@ -19,6 +22,8 @@ struct File {
     data: Option<String>,
     objects_url: Option<String>,
     cache_bytes: Option<Number>,
+    log_days: Option<Number>,
+    artifact_days: Option<Number>,
     secret_key_file: Option<String>,
     listen: Option<String>,
     public_url: Option<String>,
@@ -96,6 +101,14 @@ impl ServeArgs {
             Some(text) => bytes("SEAWORTHY_CACHE_BYTES", &text)?,
             None => CACHE_BYTES_DEFAULT,
         };
+        let log_days = match pick(self.log_days, file.log_days.map(Into::into)) {
+            Some(text) => days("SEAWORTHY_LOG_DAYS", &text)?,
+            None => LOG_DAYS_DEFAULT,
+        };
+        let artifact_days = match pick(self.artifact_days, file.artifact_days.map(Into::into)) {
+            Some(text) => days("SEAWORTHY_ARTIFACT_DAYS", &text)?,
+            None => ARTIFACT_DAYS_DEFAULT,
+        };
         let objects_url = pick(self.objects_url, file.objects_url);
         let key_file = pick(self.secret_key_file, file.secret_key_file);
         Ok(Config {
@@ -105,6 +118,8 @@ impl ServeArgs {
                 .transpose()?,
             objects: objects(objects_url.as_deref(), &data, environment())?,
             cache_bytes,
+            log_days,
+            artifact_days,
             secret_key_file: key_file.map_or_else(|| secret_key_file(&data), PathBuf::from),
             data,
             github: github.read()?,
@@ -189,6 +204,19 @@ fn milliseconds(
             setting,
             format!("`{text}` is not a number of seconds that can be used"),
             format!("write a number from {} to {}", range.start(), range.end()),
+        )),
+    }
+}
+
+/// A number of days; none for 0, which is for ever.
+fn days(setting: &str, text: &str) -> Result<Option<u32>, ConfigError> {
+    match text.trim().parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(days @ 1..=36_500) => Ok(Some(days)),
+        Ok(_) | Err(_) => Err(refuse(
+            setting,
+            format!("`{text}` is not a number of days that can be used"),
+            "write a whole number from 1 to 36500, or 0 for ever",
         )),
     }
 }

@@ -34,6 +34,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how many bytes of caches a repository may keep; beyond, the least recently used ones go",
     },
     Setting {
+        name: "SEAWORTHY_LOG_DAYS",
+        default: "365",
+        meaning: "for how many days logs are kept after their job has ended; 0: for ever",
+    },
+    Setting {
+        name: "SEAWORTHY_ARTIFACT_DAYS",
+        default: "90",
+        meaning: "for how many days artifacts are kept; 0: for ever",
+    },
+    Setting {
         name: "SEAWORTHY_SECRET_KEY_FILE",
         default: "`secret.key` in the data directory",
         meaning: "the file with the key that secrets are sealed with; made when the first secret is set",

@@ -105,6 +105,10 @@ fn what_makes_no_sense_is_refused_with_the_setting_and_what_to_do() {
             ..plain()
         },
         ServeArgs {
+            log_days: Some("-1".into()),
+            ..plain()
+        },
+        ServeArgs {
             config: Some("/nowhere/seaworthy.toml".into()),
             ..plain()
         },
@@ -128,8 +132,9 @@ fn what_makes_no_sense_is_refused_with_the_setting_and_what_to_do() {
     SEAWORTHY_PUBLIC_URL: `https://x/ci` has a path; give the server a host name of its own, as in https://ci.example.org
     SEAWORTHY_LEASE: `soon` is not a number of seconds that can be used; write a number from 0.1 to 3600
     SEAWORTHY_LEASE: `0` is not a number of seconds that can be used; write a number from 0.1 to 3600
+    SEAWORTHY_LOG_DAYS: `-1` is not a number of days that can be used; write a whole number from 1 to 36500, or 0 for ever
     SEAWORTHY_CONFIG: cannot read /nowhere/seaworthy.toml: No such file or directory (os error 2); name a file that this user may read, or leave the setting out
-    SEAWORTHY_CONFIG: DIR/a.toml:2: unknown field `lisen`, expected one of `data`, `objects_url`, `cache_bytes`, `secret_key_file`, `listen`, `public_url`, `lease`, `github_api_url`, `github_web_url`, `github_app_id`, `github_private_key_file`, `github_webhook_secret_file`, `github_pace`, `github_poll`; see docs/configuration.md for the keys
+    SEAWORTHY_CONFIG: DIR/a.toml:2: unknown field `lisen`, expected one of `data`, `objects_url`, `cache_bytes`, `log_days`, `artifact_days`, `secret_key_file`, `listen`, `public_url`, `lease`, `github_api_url`, `github_web_url`, `github_app_id`, `github_private_key_file`, `github_webhook_secret_file`, `github_pace`, `github_poll`; see docs/configuration.md for the keys
     SEAWORTHY_GITHUB_APP_ID: `shop` is not the number of an App; it is the `App ID` on the App's page at GitHub, a number
     SEAWORTHY_GITHUB_PRIVATE_KEY_FILE: DIR/key.pem holds no RSA private key; it is the .pem file that GitHub gave when the App's private key was made
     SEAWORTHY_GITHUB_WEBHOOK_SECRET_FILE: DIR/three holds 3 secrets; write the present secret on one line, and while it is being changed the former one on a second

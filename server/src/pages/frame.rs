@@ -17,14 +17,20 @@ pub(crate) enum Notice {
     Rerun,
     /// The delivery is handled again.
     Replayed,
+    /// Everything of the run stays.
+    Kept,
+    /// What is old enough goes.
+    NotKept,
 }
 
 impl Notice {
-    const ALL: [Notice; 4] = [
+    const ALL: [Notice; 6] = [
         Self::Cancelled,
         Self::AlreadyEnded,
         Self::Rerun,
         Self::Replayed,
+        Self::Kept,
+        Self::NotKept,
     ];
 
     /// Its word in an address.
@@ -34,6 +40,8 @@ impl Notice {
             Self::AlreadyEnded => "already-ended",
             Self::Rerun => "rerun",
             Self::Replayed => "replayed",
+            Self::Kept => "kept",
+            Self::NotKept => "not-kept",
         }
     }
 
@@ -51,6 +59,8 @@ impl Notice {
             Self::AlreadyEnded => "Nothing was cancelled: it had ended already.",
             Self::Rerun => "This is a new run of the same commit.",
             Self::Replayed => "It is handled again. What it has made is not made twice.",
+            Self::Kept => "The logs and artifacts of this run stay, however old they get.",
+            Self::NotKept => "The logs and artifacts of this run go when they are old enough.",
         }
     }
 }

@@ -9,7 +9,8 @@ use super::ask::Ask;
 use super::find::{self, Search};
 use super::frame::{Frame, Place};
 use super::log::{JobPath, Log, chosen, numbers, times};
-use super::moments::{Lasting, When};
+use super::moments::{Lasting, When, day};
+use super::run::artifacts::size;
 use super::why::Tail;
 use super::words::{self, Family, Status};
 use super::{assets, links};
@@ -88,6 +89,10 @@ struct Shown {
     search: Search,
     clear: String,
     ended: bool,
+    /// How large the raw log is.
+    size: String,
+    /// The day on which retention deleted the log, and how large it was.
+    deleted: Option<(String, String)>,
     open_at: Option<u64>,
     pages: Vec<(&'static str, Option<String>)>,
     times: Vec<(&'static str, String, bool)>,
@@ -245,6 +250,8 @@ async fn shown(log: &Log, ask: &Ask, family: Family) -> Result<Shown, PageError>
         wanted_times: wanted.to_owned(),
         search,
         ended: log.ended,
+        size: size(i64::try_from(log.index.text_bytes).unwrap_or(i64::MAX)),
+        deleted: log.deleted.map(|(at, bytes)| (day(at), size(bytes))),
         open_at: asked.is_none().then_some(failing).flatten(),
         pages: pages(log, ask, (first, last), asked.or(failing)),
         times: [

@@ -11,7 +11,7 @@ use pipelines::log::{Record, Voice, records};
 use super::ask::{Ask, missing};
 use super::moments::{Lasting, utc};
 use super::{ansi, assets, words};
-use crate::error::PageError;
+use crate::error::{Failure, PageError};
 use crate::objects::{Index, Objects, Window, is_error};
 use crate::store::views::jobs::{self, JobRow, StepRow};
 use crate::store::views::runs;
@@ -45,6 +45,8 @@ pub(crate) struct Log {
     pub(crate) ended: bool,
     pub(crate) steps: Vec<StepRow>,
     pub(crate) attempts: Vec<jobs::AttemptRow>,
+    /// When retention deleted the log, and how many bytes it had.
+    pub(crate) deleted: Option<(i64, i64)>,
     pub(crate) index: std::sync::Arc<Index>,
     pub(super) objects: Objects,
 }
@@ -84,6 +86,8 @@ impl Log {
         }
         let index = ask.app.objects.index(id, attempt).await;
         Ok(Self {
+            deleted: this
+                .and_then(|row| Some((row.log_deleted_at?, row.log_bytes.unwrap_or_default()))),
             ended: this.map_or(job.state.is_final(), |row| row.state.is_final()),
             steps: jobs::steps(ask.reader(), id, attempt).await?,
             index: index.map_err(anyhow::Error::from)?,
@@ -93,6 +97,14 @@ impl Log {
             attempt,
             attempts,
         })
+    }
+
+    /// Refuses where retention has deleted the log.
+    pub(crate) fn there(&self) -> Result<(), PageError> {
+        match self.deleted {
+            Some((at, _)) => Err(PageError(Failure::deleted("the log", at))),
+            None => Ok(()),
+        }
     }
 
     /// The records of some lines, from line `first` on. Long ones may be cut.

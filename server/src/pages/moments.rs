@@ -26,6 +26,11 @@ pub(crate) fn utc(at: Timestamp, pattern: &str) -> String {
         .to_string()
 }
 
+/// The day of a moment: `24 Nov 2026`, in UTC.
+pub(crate) fn day(ms: i64) -> String {
+    utc(Timestamp(ms), "%-d %b %Y")
+}
+
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (machine, person) = (

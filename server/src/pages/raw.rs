@@ -19,6 +19,7 @@ pub(crate) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let log = Log::find(&ask, path).await?;
+    log.there()?;
     let total = log.index.text_bytes;
     let asked = headers
         .get(header::RANGE)

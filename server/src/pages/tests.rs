@@ -170,6 +170,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/runners", "Connected"),
     ("/queue", "Queued"),
     ("/audit", "Audit"),
+    ("/storage", "Storage"),
     ("/deliveries", "Deliveries"),
     ("/deliveries/1", "Done"),
     ("/_ui", "Components"),

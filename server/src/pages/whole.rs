@@ -35,6 +35,7 @@ const MARK: &str = "<!--lines-->";
 /// Answers `GET …/log/all`.
 pub(crate) async fn page(ask: Ask, path: JobPath) -> Result<Response, PageError> {
     let log = Log::find(&ask, path).await?;
+    log.there()?;
     let (run, job) = (&log.run, &log.job);
     let status = words::of_state(*job.state);
     let href = links::job(&run.owner, &run.repo, run.number, &job.name);

@@ -92,6 +92,8 @@ pub(crate) struct ArtifactRow {
     pub(crate) bytes: i64,
     pub(crate) digest: String,
     pub(crate) created_at: i64,
+    /// When retention deleted its bytes.
+    pub(crate) deleted_at: Option<i64>,
 }
 
 /// The artifacts of a run from a number on, of the last attempt of each job, oldest first.
@@ -104,7 +106,7 @@ pub(crate) async fn of_run(
     sqlx::query_as(
         "select artifacts.id, jobs.name as job, artifacts.attempt, artifacts.kind, \
          artifacts.path, artifacts.object, artifacts.bytes, artifacts.digest, \
-         artifacts.created_at \
+         artifacts.created_at, artifacts.deleted_at \
          from jobs join artifacts on artifacts.job_id = jobs.id \
          and artifacts.attempt = jobs.attempt \
          where jobs.run_id = ? and artifacts.id > ? order by artifacts.id limit ?",
@@ -125,7 +127,7 @@ pub(crate) async fn find(
     sqlx::query_as(
         "select artifacts.id, jobs.name as job, artifacts.attempt, artifacts.kind, \
          artifacts.path, artifacts.object, artifacts.bytes, artifacts.digest, \
-         artifacts.created_at \
+         artifacts.created_at, artifacts.deleted_at \
          from artifacts join jobs on jobs.id = artifacts.job_id \
          where artifacts.id = ? and jobs.run_id = ?",
     )

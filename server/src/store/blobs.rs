@@ -21,7 +21,8 @@ pub(crate) async fn unnamed(db: &Reader, objects: &str) -> sqlx::Result<Vec<Stri
     sqlx::query_scalar(
         "select value from json_each(?) \
          where value not in (select object from caches where object = value) \
-         and value not in (select object from artifacts where object = value)",
+         and value not in (select object from artifacts where object = value \
+             and deleted_at is null)",
     )
     .bind(objects)
     .fetch_all(db)
@@ -32,7 +33,7 @@ pub(crate) async fn unnamed(db: &Reader, objects: &str) -> sqlx::Result<Vec<Stri
 pub(crate) async fn total_bytes(db: &Reader) -> sqlx::Result<(i64, i64)> {
     sqlx::query_as(
         "select (select coalesce(sum(bytes), 0) from caches), \
-         (select coalesce(sum(bytes), 0) from artifacts)",
+         (select coalesce(sum(bytes), 0) from artifacts where deleted_at is null)",
     )
     .fetch_one(db)
     .await

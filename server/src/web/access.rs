@@ -94,6 +94,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("GET", "/runners", Person),
     ("GET", "/queue", Person),
     ("GET", "/audit", Person),
+    ("GET", "/storage", Person),
     ("GET", "/deliveries", Person),
     ("GET", "/deliveries/{id}", Person),
     ("GET", "/live", Person),
@@ -102,6 +103,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("POST", "/deliveries/{id}/replay", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/cancel", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/rerun", Person),
+    ("POST", "/repos/{owner}/{repo}/runs/{number}/keep", Person),
     (
         "POST",
         "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel",

@@ -19,12 +19,13 @@ use crate::intake::{self, StartError};
 use crate::pages::Notice;
 use crate::progress::{self, ApplyError};
 use crate::store::views::runs::{self, RunRow};
-use crate::store::{audit, deliveries, views};
+use crate::store::{audit, deliveries, retention, views};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/repos/{owner}/{repo}/runs/{number}/cancel", post(cancel))
         .route("/repos/{owner}/{repo}/runs/{number}/rerun", post(rerun))
+        .route("/repos/{owner}/{repo}/runs/{number}/keep", post(keep))
         .route("/deliveries/{id}/replay", post(replay))
         .route(
             "/repos/{owner}/{repo}/runs/{number}/jobs/{job}/cancel",
@@ -100,6 +101,37 @@ async fn rerun(
     audit::record(&mut tx, app.clock.now(), entry, &format!("as run {made}")).await?;
     tx.commit().await?;
     Ok(to_run(&run, made.0, Notice::Rerun))
+}
+
+#[derive(Debug, Deserialize)]
+struct Keep {
+    #[serde(default)]
+    csrf: String,
+    /// Whether everything of the run stays.
+    keep: bool,
+}
+
+/// Keeps the logs and artifacts of a run from retention, or no longer.
+async fn keep(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((owner, repo, number)): RunPath,
+    Form(form): Form<Keep>,
+) -> Result<Response, PageError> {
+    viewer.check(&form.csrf)?;
+    let run = find(&app, &owner, &repo, number).await?;
+    let (now, subject) = (app.clock.now(), format!("{owner}/{repo} run {number}"));
+    let (action, notice) = match form.keep {
+        true => ("run.keep", Notice::Kept),
+        false => ("run.unkeep", Notice::NotKept),
+    };
+    let mut tx = app.store.begin().await?;
+    if retention::keep(&mut tx, RunId(run.id), form.keep.then_some(now)).await? {
+        let entry = (viewer.user.as_str(), action, subject.as_str());
+        audit::record(&mut tx, now, entry, "").await?;
+    }
+    tx.commit().await?;
+    Ok(to_run(&run, number, notice))
 }
 
 /// Handles a delivery again, in its turn.

@@ -45,6 +45,9 @@ async fn download(
 pub(crate) async fn answer(app: &App, run: RunId, id: ArtifactId) -> Result<Response, Failure> {
     let row = artifacts::find(app.store.reader(), run, id).await?;
     let row = row.ok_or_else(|| Failure::not_found("this run has left no such file"))?;
+    if let Some(at) = row.deleted_at {
+        return Err(Failure::deleted(&format!("`{}`", row.path), at));
+    }
     let content = app.blobs.read(&row.object).await;
     let content = content.map_err(|error| super::runner_api::unavailable(&error))?;
     let Some((bytes, stream)) = content else {

@@ -9,7 +9,7 @@ use crate::error::PageError;
 use crate::pages::ask::Ask;
 use crate::pages::frame::Frame;
 use crate::pages::links;
-use crate::pages::moments::When;
+use crate::pages::moments::{When, day};
 use crate::store::views::kept::{self, ArtifactRow};
 
 /// Files shown.
@@ -23,6 +23,10 @@ struct Artifacts {
     jobs: Vec<JobFiles>,
     count: usize,
     total: String,
+    /// How many of them retention has deleted.
+    deleted: usize,
+    /// What is known of the logs, in a sentence.
+    logs: Option<String>,
     more: bool,
 }
 
@@ -42,6 +46,8 @@ struct FileRow {
     digest: String,
     short: String,
     created: When,
+    /// The day on which retention deleted it.
+    deleted: Option<String>,
 }
 
 /// Answers `GET …/runs/{number}/artifacts`.
@@ -69,7 +75,14 @@ pub(crate) async fn page(ask: Ask, path: RunPath) -> Result<Response, PageError>
         head,
         jobs,
         count: rows.len(),
-        total: size(rows.iter().map(|row| row.bytes).sum()),
+        total: size(
+            rows.iter()
+                .filter(|row| row.deleted_at.is_none())
+                .map(|row| row.bytes)
+                .sum(),
+        ),
+        deleted: rows.iter().filter(|row| row.deleted_at.is_some()).count(),
+        logs: logs(&ask, RunId(row.id)).await?,
         more,
     };
     ask.show(&page)
@@ -87,7 +100,22 @@ fn line(run: &str, row: &ArtifactRow) -> FileRow {
         short: row.digest.chars().take(12).collect(),
         digest: row.digest.clone(),
         created: row.created_at.into(),
+        deleted: row.deleted_at.map(day),
     }
+}
+
+/// How much room the logs of a run take, once they are packed.
+async fn logs(ask: &Ask, run: RunId) -> Result<Option<String>, PageError> {
+    let (packed, bytes, stored, deleted) = kept::logs(ask.reader(), run).await?;
+    let mut parts = Vec::new();
+    if packed > 0 {
+        let (bytes, stored) = (size(bytes), size(stored));
+        parts.push(format!("{packed} packed, {bytes} in {stored}"));
+    }
+    if deleted > 0 {
+        parts.push(format!("{deleted} deleted by retention"));
+    }
+    Ok((!parts.is_empty()).then(|| format!("Logs: {}.", parts.join("; "))))
 }
 
 /// A number of bytes, as people say it: `4.2 MiB`.

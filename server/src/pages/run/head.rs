@@ -10,7 +10,7 @@ use crate::pages::ask::{Ask, missing};
 use crate::pages::frame::{Frame, Place};
 use crate::pages::lines::RunLine;
 use crate::pages::links;
-use crate::pages::moments::{Took, usual};
+use crate::pages::moments::{Took, When, usual};
 use crate::store::views::jobs::{self, JobRow};
 use crate::store::views::kept;
 use crate::store::views::runs::{self, RunDetail, RunRow};
@@ -97,6 +97,8 @@ pub(crate) struct Head {
     /// What a person gave along: name and value.
     pub(crate) inputs: Vec<(String, String)>,
     pub(crate) is_open: bool,
+    /// When a person said that its logs and artifacts stay.
+    pub(crate) kept: Option<When>,
     pub(crate) tabs: Vec<TabLink>,
 }
 
@@ -162,6 +164,7 @@ impl Opened {
                 rerun_of: detail.rerun_of.map(other),
                 rerun_as: detail.rerun_as.map(other),
                 inputs: inputs.into_iter().collect(),
+                kept: detail.kept_at.map(When::from),
                 is_open: !row.state.is_final(),
                 run: line,
             },

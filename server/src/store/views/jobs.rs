@@ -71,13 +71,17 @@ pub(crate) struct AttemptRow {
     pub(crate) started_at: i64,
     pub(crate) finished_at: Option<i64>,
     pub(crate) runner: String,
+    pub(crate) log_bytes: Option<i64>,
+    /// When retention deleted its log.
+    pub(crate) log_deleted_at: Option<i64>,
 }
 
 /// The attempts of a job, first one first.
 pub(crate) async fn attempts(reader: &Reader, job: JobId) -> sqlx::Result<Vec<AttemptRow>> {
     sqlx::query_as(
         "select attempts.attempt, attempts.state, attempts.reason, attempts.started_at,
-                attempts.finished_at, runners.name as runner
+                attempts.finished_at, runners.name as runner, attempts.log_bytes,
+                attempts.log_deleted_at
          from attempts join runners on runners.id = attempts.runner_id
          where attempts.job_id = ?1 order by attempts.attempt limit 100",
     )

@@ -162,6 +162,8 @@ pub(crate) struct ArtifactRow {
     pub(crate) bytes: i64,
     pub(crate) digest: String,
     pub(crate) created_at: i64,
+    /// When retention deleted its bytes.
+    pub(crate) deleted_at: Option<i64>,
 }
 
 /// The files that the last attempt of each job has left, in the plan's order.
@@ -172,7 +174,7 @@ pub(crate) async fn artifacts(
 ) -> sqlx::Result<Vec<ArtifactRow>> {
     sqlx::query_as(
         "select artifacts.id, jobs.name as job, artifacts.kind, artifacts.path, artifacts.bytes,
-                artifacts.digest, artifacts.created_at
+                artifacts.digest, artifacts.created_at, artifacts.deleted_at
          from jobs join artifacts on artifacts.job_id = jobs.id
             and artifacts.attempt = jobs.attempt
          where jobs.run_id = ?1 order by jobs.position, artifacts.kind, artifacts.path limit ?2",
@@ -180,5 +182,20 @@ pub(crate) async fn artifacts(
     .bind(run.0)
     .bind(limit)
     .fetch_all(reader)
+    .await
+}
+
+/// The logs of a run that are packed: how many, their bytes, and those on the disk; and how many
+/// logs were deleted.
+pub(crate) async fn logs(reader: &Reader, run: RunId) -> sqlx::Result<(i64, i64, i64, i64)> {
+    sqlx::query_as(
+        "select count(*) filter (where log_deleted_at is null and log_stored_bytes > 0),
+                coalesce(sum(log_bytes) filter (where log_deleted_at is null), 0),
+                coalesce(sum(log_stored_bytes) filter (where log_deleted_at is null), 0),
+                count(*) filter (where log_deleted_at is not null)
+         from jobs join attempts on attempts.job_id = jobs.id where jobs.run_id = ?1",
+    )
+    .bind(run.0)
+    .fetch_one(reader)
     .await
 }

@@ -186,12 +186,14 @@ pub(crate) struct RunDetail {
     pub(crate) rerun_of: Option<i64>,
     /// The number of the newest run that repeats this one.
     pub(crate) rerun_as: Option<i64>,
+    /// When a person said that its logs and artifacts stay.
+    pub(crate) kept_at: Option<i64>,
 }
 
 /// The rest of a run.
 pub(crate) async fn detail(reader: &Reader, run: RunId) -> sqlx::Result<RunDetail> {
     sqlx::query_as(
-        "select trust, problems, file, inputs, templates,
+        "select trust, problems, file, inputs, templates, kept_at,
                 exists (select 1 from deliveries where deliveries.id = runs.delivery_id
                     and found_by = 'reconciliation') as is_found,
                 (select number from runs former where former.id = runs.rerun_of) as rerun_of,

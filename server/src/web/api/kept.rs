@@ -31,6 +31,8 @@ pub(super) struct Artifact {
     /// SHA-256 in hex.
     digest: String,
     created_at: Timestamp,
+    /// When retention deleted its bytes.
+    deleted_at: Option<Timestamp>,
 }
 
 impl Artifact {
@@ -44,6 +46,7 @@ impl Artifact {
             bytes: row.bytes,
             digest: row.digest,
             created_at: Timestamp(row.created_at),
+            deleted_at: row.deleted_at.map(Timestamp),
         }
     }
 }

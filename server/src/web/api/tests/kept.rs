@@ -133,5 +133,5 @@ async fn artifacts_are_listed_page_by_page_and_only_those_of_the_last_attempt() 
     let (_, second) = ask(&world, &token, ("GET", &format!("{path}?cursor={next}"))).await;
     let items = [&first, &second].map(|page| page["items"].as_array().unwrap().len());
     assert_eq!((items, second["next"].is_null()), ([100, 1], true));
-    insta::assert_snapshot!(first["items"][0], @r#"{"attempt":1,"bytes":1,"created_at":"1970-01-01T00:00:00.001Z","digest":"d","id":102,"job":"unit","kind":"artifact","path":"a1"}"#);
+    insta::assert_snapshot!(first["items"][0], @r#"{"attempt":1,"bytes":1,"created_at":"1970-01-01T00:00:00.001Z","deleted_at":null,"digest":"d","id":102,"job":"unit","kind":"artifact","path":"a1"}"#);
 }
