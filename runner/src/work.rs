@@ -166,6 +166,8 @@ async fn regain(
     for key in keys {
         match retry(quit, || client.claim(key, 0)).await {
             Ok(Some(assignment)) => {
+                // A key that was not answered before may bring a job that nobody has had yet.
+                tracing::trace!(target: "failpoint", "runner.claimed");
                 let (job, name) = (assignment.job, &assignment.name);
                 tracing::info!(%job, %name, attempt = %assignment.lease.attempt, "job taken up again");
                 regained.push((key, assignment));

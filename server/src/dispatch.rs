@@ -117,6 +117,7 @@ async fn take(
     tx.commit().await?;
     progress::tell(app, &topics);
     if let Some(assignment) = &assignment {
+        tracing::trace!(target: "failpoint", "claim.committed");
         let now = app.clock.monotonic();
         app.leases
             .renew(assignment.job, assignment.lease.fence, now);

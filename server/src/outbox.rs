@@ -48,6 +48,7 @@ pub async fn tick(app: &App) -> anyhow::Result<Did> {
     let mut tx = app.store.begin().await?;
     outbox::note_attempt(&mut tx, &due).await?;
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "outbox.noted");
     // A fault or a panic over one message must not keep the others from being sent.
     match AssertUnwindSafe(send(app, github, &due))
         .catch_unwind()
@@ -82,6 +83,7 @@ async fn send(app: &App, github: &GitHub, due: &Due) -> anyhow::Result<Result<()
     outbox::finish(&mut tx, due, None, app.clock.now()).await?;
     outbox::forget(&mut tx, Timestamp(app.clock.now().0 - ms(KEPT))).await?;
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "outbox.stored");
     Ok(Ok(()))
 }
 

@@ -104,6 +104,7 @@ pub(crate) async fn finish(
         jobs::set_outputs(&mut tx, job, outputs).await?;
     }
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "job.finished");
     tell(app, &moved.topics);
     Ok(moved)
 }
@@ -135,6 +136,7 @@ pub(crate) async fn cancel(
         audit::record(&mut tx, now, what, &detail).await?;
     }
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "run.cancelled");
     tell(app, &moved.topics);
     Ok(moved)
 }

@@ -133,6 +133,7 @@ async fn answer(app: &App, listener: TcpListener, shutdown: &CancellationToken) 
         ended.cancelled().await;
         tracing::info!("stopping: nothing new is handed out, running requests are finished");
         draining.cancel();
+        tracing::trace!(target: "failpoint", "drain.begun");
     };
     let late = async {
         shutdown.cancelled().await;

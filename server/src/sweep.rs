@@ -64,7 +64,10 @@ async fn take_back(app: &App, leased: &Leased) -> Result<usize, ApplyError> {
         reason,
     };
     match progress::apply(app, leased.run, RunEvent::Job(leased.name.clone(), lose)).await {
-        Ok(_) => Ok(1),
+        Ok(_) => {
+            tracing::trace!(target: "failpoint", "lease.lost");
+            Ok(1)
+        }
         // It ended between the look and the step.
         Err(ApplyError::Refused(Refused::StaleLease)) => Ok(0),
         Err(error) => Err(error),

@@ -83,6 +83,7 @@ async fn note(app: &App, (job, lease): (JobId, Lease), report: Report) -> Result
     let now = app.clock.now();
     topics.extend(write(&mut tx, (job, lease), report, now).await?);
     tx.commit().await?;
+    tracing::trace!(target: "failpoint", "report.stored");
     for topic in topics {
         app.live.publish(topic);
     }
