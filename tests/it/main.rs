@@ -14,6 +14,7 @@ mod github_api;
 mod hostile;
 mod image;
 mod killed;
+mod kills;
 mod language;
 mod lifecycle;
 mod limits;

@@ -15,6 +15,7 @@ pub mod engines;
 pub mod eventually;
 pub mod github;
 pub mod history;
+pub mod invariants;
 pub mod laptop;
 pub mod program;
 pub mod registry;

@@ -83,7 +83,13 @@ impl Runner {
 
     /// Starts it again with the same state.
     pub fn restart(&mut self) -> Result<()> {
+        self.restart_with(&[])
+    }
+
+    /// The same, with more variables for this time only.
+    pub fn restart_with(&mut self, env: &[(&str, &str)]) -> Result<()> {
         let command = &mut command(&self.dir, &self.server, &self.options)?;
+        command.envs(env.iter().copied());
         self.program = Program::start(&format!("runner {}", self.name), command, &log(&self.dir))?;
         Ok(())
     }
