@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build test demo demo-down check screenshots bench clean toolchain
+.PHONY: help build test campaign demo demo-down check screenshots bench clean toolchain
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,11 @@ test: toolchain ## start Docker, Kubernetes, an S3 server and a browser, then ru
 	@engines=$$(dev/up); eval "$$engines"; export SEAWORTHY_REQUIRE_ENGINES=1; set -x; \
 	cargo build --locked --workspace; \
 	cargo test --locked --workspace
+
+campaign: toolchain ## run the tests against faults in whole scale, and report (CASES="F14 F42" for some)
+	@engines=$$(dev/up); eval "$$engines"; export SEAWORTHY_REQUIRE_ENGINES=1; set -x; \
+	cargo build --locked --workspace; \
+	target/debug/campaign $(CASES)
 
 demo: toolchain ## start a whole installation with repositories, runs and deploys to look at
 	@engines=$$(dev/up); eval "$$engines"; \

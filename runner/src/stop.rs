@@ -137,6 +137,7 @@ pub fn limit_words(limit: Duration) -> String {
 mod tests {
     use super::*;
 
+    /// F21
     #[test]
     fn the_end_of_a_stopped_job_is_named_by_who_stopped_it() {
         let cancelled = Finish::ended(Outcome::Cancelled, "who stopped it");
@@ -171,6 +172,7 @@ mod tests {
         }
     }
 
+    /// F21
     #[test]
     fn work_that_ended_by_itself_keeps_its_result() {
         for own in [Finish::passed(), Finish::failed("exit code 3")] {

@@ -236,6 +236,7 @@ async fn a_stale_lease_stops_the_work_and_nothing_more_is_said() {
     world.end().await;
 }
 
+/// F17
 #[tokio::test]
 async fn a_server_that_is_away_for_a_while_costs_nothing() {
     let mut world = World::new().await;
@@ -318,6 +319,7 @@ async fn a_refused_token_and_a_second_runner_end_with_words() {
     world.end().await;
 }
 
+/// F25
 #[tokio::test]
 async fn a_missing_engine_is_our_fault_and_says_what_to_do() {
     let mut world = World::new().await;
@@ -332,6 +334,7 @@ async fn a_missing_engine_is_our_fault_and_says_what_to_do() {
     world.end().await;
 }
 
+/// F58
 #[tokio::test]
 async fn a_commit_that_is_gone_is_not_our_fault() {
     let mut world = World::new().await;

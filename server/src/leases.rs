@@ -173,6 +173,7 @@ mod tests {
         assert!(!leases.is_expired(JobId(1), Fence(8), start + SECOND * 91));
     }
 
+    /// F23
     #[test]
     fn a_second_process_with_a_runners_token_waits_until_the_first_is_silent() {
         let (leases, start) = (Leases::new(SECOND * 30), Instant::now());

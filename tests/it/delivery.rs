@@ -66,6 +66,7 @@ async fn a_wrong_signature_is_refused_and_nothing_is_stored() -> Result<()> {
     Ok(())
 }
 
+/// F4
 #[tokio::test]
 async fn a_body_that_is_too_large_or_no_json_is_refused_and_not_stored() -> Result<()> {
     let world = World::start().await?;
@@ -185,6 +186,7 @@ async fn one_run_after_everything_is_handled(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// F7, F41
 #[tokio::test]
 async fn an_acknowledged_delivery_survives_kill_9_at_once() -> Result<()> {
     let world = World::start().await?;

@@ -59,3 +59,43 @@ fn the_environments_in_the_documents_are_accepted() {
         .unwrap_or_default();
     assert_eq!(names, ["staging", "production"]);
 }
+
+#[test]
+fn every_fault_case_says_what_shows_it_or_what_does_not() {
+    let stories = tests::campaign::stories().expect("the sources are there");
+    let page = document("docs/faults.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| F"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let shows = |file: &str| {
+            let mut all = stories
+                .iter()
+                .filter(|story| file == format!("`{}`", story.file));
+            all.any(|story| story.cases.iter().any(|case| row[0] == format!("F{case}")))
+        };
+        let files = row[2].split(", ").filter(|file| !file.is_empty());
+        let named: Vec<_> = files.collect();
+        wrong.extend(
+            named
+                .iter()
+                .filter(|file| !shows(file))
+                .map(|file| format!("{}: no test in {file} says that it shows it", row[0])),
+        );
+        if named.is_empty() && row[3].is_empty() {
+            wrong.push(format!("{}: neither shown nor said why not", row[0]));
+        }
+    }
+    for (story, case) in stories
+        .iter()
+        .flat_map(|one| one.cases.iter().map(move |case| (one, case)))
+    {
+        if !rows.iter().any(|row| row[0] == format!("F{case}")) {
+            wrong.push(format!("F{case} of {} is not described", story.name));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

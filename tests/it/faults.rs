@@ -53,6 +53,7 @@ async fn without_a_cluster_the_deploy_says_what_to_do_and_the_image_is_kept() ->
     Ok(())
 }
 
+/// F30
 #[tokio::test]
 async fn without_a_login_to_the_registry_the_build_says_what_to_do() -> Result<()> {
     let _turn = require!(Docker, Cluster);

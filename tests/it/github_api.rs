@@ -150,6 +150,7 @@ async fn a_link_is_no_pipeline_file_and_environments_come_from_the_default_branc
     Ok(())
 }
 
+/// F54
 #[tokio::test]
 async fn a_lost_answer_makes_no_second_check() -> Result<()> {
     // Changes come one by one, so there is a moment between a run and the making of its check.
@@ -269,6 +270,7 @@ async fn tokens_that_end_early_are_replaced_once() -> Result<()> {
     Ok(())
 }
 
+/// F54
 #[tokio::test]
 async fn an_outage_when_a_push_comes_only_delays_it() -> Result<()> {
     let world = World::start_with(FAST).await?;

@@ -109,6 +109,7 @@ async fn jobs_wait_for_what_they_need() -> Result<()> {
     Ok(())
 }
 
+/// F22
 #[tokio::test]
 async fn cancelling_a_run_ends_its_container() -> Result<()> {
     let _turn = require!(Docker);
@@ -171,6 +172,7 @@ async fn a_job_over_its_time_is_ended_and_says_so() -> Result<()> {
     Ok(())
 }
 
+/// F30
 #[tokio::test]
 async fn an_image_that_does_not_exist_fails_the_job_in_words() -> Result<()> {
     let _turn = require!(Docker);

@@ -25,6 +25,7 @@ async fn log_has(world: &World, name: &str, text: &str) -> Result<()> {
         .await
 }
 
+/// F15
 #[tokio::test]
 async fn a_killed_runner_is_noticed_and_leaves_nothing_once_it_is_back() -> Result<()> {
     let _turn = require!(Docker);
@@ -80,6 +81,7 @@ async fn a_killed_runner_is_noticed_and_leaves_nothing_once_it_is_back() -> Resu
     Ok(())
 }
 
+/// F17
 #[tokio::test]
 async fn a_killed_server_neither_fails_a_step_nor_loses_a_line() -> Result<()> {
     let _turn = require!(Docker);
@@ -116,6 +118,7 @@ async fn a_killed_server_neither_fails_a_step_nor_loses_a_line() -> Result<()> {
     Ok(())
 }
 
+/// F16
 #[tokio::test]
 async fn a_runner_that_slept_through_its_lease_is_refused_and_stops() -> Result<()> {
     let _turn = require!(Docker);
@@ -156,6 +159,7 @@ async fn a_runner_that_slept_through_its_lease_is_refused_and_stops() -> Result<
     Ok(())
 }
 
+/// F23
 #[tokio::test]
 async fn a_second_process_with_the_same_token_is_refused() -> Result<()> {
     let world = World::start().await?;

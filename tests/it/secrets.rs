@@ -61,6 +61,7 @@ fn holding(folder: &Path, needle: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// F51
 #[tokio::test]
 async fn a_secret_reaches_the_job_that_names_it_and_no_file_or_log() -> Result<()> {
     let world = World::start_with(&[("RUST_LOG", "trace")]).await?;

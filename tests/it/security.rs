@@ -187,6 +187,7 @@ async fn refused_with(world: &World, bytes: &[u8]) -> Result<String> {
     Ok(server.output())
 }
 
+/// F43, F48
 #[tokio::test]
 async fn a_damaged_or_newer_database_is_refused_and_never_replaced() -> Result<()> {
     let world = World::start().await?;

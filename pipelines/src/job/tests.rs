@@ -181,6 +181,7 @@ fn what_a_runner_reports_counts_unless_it_cannot_be() {
     insta::assert_snapshot!(OUTCOMES.map(row).join("\n"));
 }
 
+/// F15
 #[test]
 fn only_infrastructure_failures_are_retried_and_only_as_often_as_allowed() {
     let mut job = job(JobKind::Steps, Status::Queued);
@@ -219,6 +220,7 @@ fn only_infrastructure_failures_are_retried_and_only_as_often_as_allowed() {
     }
 }
 
+/// F15
 #[test]
 fn a_deploy_is_taken_over_from_lost_runners_a_bounded_number_of_times() {
     let mut job = job(JobKind::Deploy, Status::Queued);

@@ -275,6 +275,7 @@ async fn what_an_image_has_in_its_workspace_is_not_mixed_into_the_checkout() {
     assert_eq!(lines, [b"end"]);
 }
 
+/// F25
 #[tokio::test]
 async fn a_step_in_an_image_without_a_shell_says_so() {
     let Some(world) = world("FROM scratch\nCOPY kept /kept\n").await else {

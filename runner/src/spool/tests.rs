@@ -85,6 +85,7 @@ fn seen(server: &Server) -> Vec<String> {
         .collect()
 }
 
+/// F19
 #[tokio::test]
 async fn every_line_arrives_once_whatever_the_server_does() {
     let server = Server::default();
@@ -117,6 +118,7 @@ async fn a_stale_lease_ends_the_log_and_frees_its_writers() {
     assert!(seen(&server).is_empty());
 }
 
+/// F53
 #[tokio::test]
 async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,6 +154,7 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     assert_eq!(texts, [dropped, "exit code 3", "22 bytes dropped"]);
 }
 
+/// F53
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_ends_the_job_and_frees_its_writers() {

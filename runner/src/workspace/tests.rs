@@ -65,6 +65,7 @@ async fn one_commit_arrives_and_nothing_of_the_credential_stays() {
     assert!(std::fs::metadata(checkout).unwrap().permissions().mode() & 0o400 != 0);
 }
 
+/// F58
 #[tokio::test]
 async fn refusals_have_words_and_blame_the_right_side() {
     let forge = Forge::start(&[]).await;

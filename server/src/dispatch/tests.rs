@@ -44,6 +44,7 @@ async fn ship(world: &World, runner: &Runner, with_bundle: bool) -> Assignment {
     ship
 }
 
+/// F13
 #[tokio::test]
 async fn a_repeated_claim_gets_the_same_job_and_no_other() {
     let world = World::new().await;
@@ -63,6 +64,7 @@ async fn a_repeated_claim_gets_the_same_job_and_no_other() {
     assert_eq!(world.claim(&runner).await.unwrap().name.as_str(), "two");
 }
 
+/// F31
 #[tokio::test]
 async fn fifty_claims_at_once_get_each_job_once() {
     let world = Arc::new(World::new().await);

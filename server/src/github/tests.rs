@@ -27,6 +27,7 @@ fn pause(status: u16, headers: &[(&'static str, String)], message: &str) -> Opti
     wanted_pause(&answer(status, headers, message), Clock).map(|wait| wait.as_secs())
 }
 
+/// F55
 #[test]
 fn every_way_of_saying_too_much_is_understood() {
     let secondary = "You have exceeded a secondary rate limit.";
@@ -57,6 +58,7 @@ fn every_way_of_saying_too_much_is_understood() {
     assert_eq!(pause(429, &never, ""), Some(7200));
 }
 
+/// F55
 #[test]
 fn a_pause_holds_for_its_installation_and_no_other() {
     let limiter = Limiter::new(Duration::ZERO);
@@ -68,6 +70,7 @@ fn a_pause_holds_for_its_installation_and_no_other() {
     limiter.check(2, Clock).unwrap();
 }
 
+/// F55
 #[tokio::test]
 async fn changes_of_one_installation_come_one_by_one() {
     let limiter = Limiter::new(Duration::from_millis(20));

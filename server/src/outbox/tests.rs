@@ -24,6 +24,7 @@ async fn due(world: &World, at: i64) -> Option<Due> {
         .unwrap()
 }
 
+/// F54
 #[tokio::test]
 async fn many_notes_about_a_run_are_one_message_and_later_ones_are_another() {
     let world = World::new().await;

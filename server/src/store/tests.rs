@@ -30,6 +30,7 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     made(folder.path()).await;
 }
 
+/// F43
 #[tokio::test]
 async fn a_damaged_database_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +52,7 @@ async fn a_damaged_database_is_refused_and_unchanged() {
     assert_eq!(bytes(folder.path()), content);
 }
 
+/// F43
 #[tokio::test]
 async fn what_is_no_database_is_refused_and_unchanged() {
     for content in [
@@ -68,6 +70,7 @@ async fn what_is_no_database_is_refused_and_unchanged() {
     }
 }
 
+/// F48
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ use crate::progress::tests::{World, steps};
 
 const LEASE: Duration = Duration::from_secs(30);
 
+/// F15, F16
 #[tokio::test]
 async fn a_silent_runner_loses_its_job_after_a_lease_and_a_late_result_changes_nothing() {
     let world = World::new().await;
@@ -57,6 +58,7 @@ async fn a_heartbeat_renews_the_lease() {
     assert!(!world.app.leases.is_expired(unit.job, fence, soon));
 }
 
+/// F17
 #[tokio::test]
 async fn a_restart_keeps_running_jobs_and_gives_each_a_fresh_lease() {
     let world = World::new().await;

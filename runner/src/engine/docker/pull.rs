@@ -99,6 +99,7 @@ mod tests {
         }
     }
 
+    /// F30
     #[test]
     fn a_failed_pull_blames_the_right_side() {
         let cases = [

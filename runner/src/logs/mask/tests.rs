@@ -31,6 +31,7 @@ fn a_value_is_hidden_wherever_it_stands() {
     );
 }
 
+/// F51
 #[test]
 fn base64_is_hidden_at_each_of_its_three_offsets() {
     // Behind 0, 1 and 2 other bytes, at the end and before others.
@@ -72,6 +73,7 @@ fn base64_that_was_broken_into_lines_is_hidden() {
     }
 }
 
+/// F51
 #[test]
 fn a_url_a_json_and_a_shell_do_not_disguise_a_value() {
     check(
@@ -98,6 +100,7 @@ fn a_url_a_json_and_a_shell_do_not_disguise_a_value() {
     );
 }
 
+/// F51
 #[test]
 fn each_long_line_of_a_value_is_hidden_by_itself() {
     let secret = "-----BEGIN KEY-----\r\nMIIEvQIBADANBgk\n   indented line\nshort\nlast one here";
@@ -183,6 +186,7 @@ fn lines_are_shown_as_soon_as_they_end() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// F51
     #[test]
     fn chunks_change_nothing_and_no_form_stays(
         secret in "[ -~ü]{8,40}(\n[ -~]{8,150}){0,3}",

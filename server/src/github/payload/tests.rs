@@ -258,6 +258,7 @@ fn titles_become_one_line_that_harms_no_terminal() {
     assert_eq!(title.chars().count(), 200);
 }
 
+/// F6
 #[test]
 fn what_is_no_payload_is_an_error_and_never_a_panic() {
     let deep = "[".repeat(100_000);

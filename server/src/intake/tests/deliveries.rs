@@ -51,6 +51,7 @@ async fn ends(app: &App) -> Vec<(String, Option<String>)> {
         .unwrap()
 }
 
+/// F12, F6
 #[tokio::test]
 async fn what_is_of_no_interest_and_what_cannot_be_read_ends_with_words() {
     let folder = tempfile::tempdir().unwrap();

@@ -207,6 +207,7 @@ async fn the_default_branch_says_when_pipelines_start_and_unchanged_ones_keep_th
     assert_eq!(last, ["0 6 * * 1"]);
 }
 
+/// F36
 #[tokio::test]
 async fn a_moment_starts_one_run_however_often_it_is_handled() {
     let world = World::new().await;

@@ -70,6 +70,7 @@ async fn chunks_are_exact_and_kept_once_nothing_can_change() {
     assert_eq!(open.headers[header::CACHE_CONTROL], "private, no-cache");
 }
 
+/// F50
 #[tokio::test]
 async fn hostile_output_stays_output() {
     let site = Site::seeded().await;

@@ -50,6 +50,7 @@ async fn a_failed_job_skips_what_needs_it_and_names_the_runs_first_cause() {
     world.check_replay(run).await;
 }
 
+/// F20
 #[tokio::test]
 async fn cancel_reaches_one_end_from_every_state() {
     let world = World::new().await;
@@ -144,6 +145,7 @@ async fn a_verified_deploy_becomes_what_its_environment_runs() {
     world.check_replay(run).await;
 }
 
+/// F15
 #[tokio::test]
 async fn a_wanted_retry_is_an_attempt_of_its_own_that_says_how_the_first_ended() {
     let world = World::new().await;

@@ -82,6 +82,7 @@ async fn running(world: &World, runner: &Runner) -> Assignment {
     world.claim(runner).await.unwrap()
 }
 
+/// F16
 #[tokio::test]
 async fn calls_under_a_lease_that_is_not_the_present_one_change_nothing() {
     let world = World::new().await;
@@ -120,6 +121,7 @@ async fn calls_under_a_lease_that_is_not_the_present_one_change_nothing() {
     assert_eq!(log, 0);
 }
 
+/// F16
 #[tokio::test]
 async fn a_runner_that_was_given_up_changes_nothing_of_the_next_attempt() {
     let world = World::new().await;
@@ -139,6 +141,7 @@ async fn a_runner_that_was_given_up_changes_nothing_of_the_next_attempt() {
     assert_eq!(done, StatusCode::NO_CONTENT);
 }
 
+/// F18
 #[tokio::test]
 async fn a_repeated_result_is_harmless_and_another_result_is_refused() {
     let world = World::new().await;
@@ -160,6 +163,7 @@ async fn a_repeated_result_is_harmless_and_another_result_is_refused() {
     assert_eq!(world.states(run).await.0, "passed");
 }
 
+/// F18
 #[tokio::test]
 async fn a_repeated_result_of_a_stopped_job_is_harmless_though_it_ended_otherwise() {
     let world = World::new().await;
@@ -174,6 +178,7 @@ async fn a_repeated_result_of_a_stopped_job_is_harmless_though_it_ended_otherwis
     assert_eq!(world.states(run).await.0, "cancelled");
 }
 
+/// F16
 #[tokio::test]
 async fn a_log_whose_lease_is_taken_away_while_it_waits_to_be_written_is_refused() {
     let world = World::new().await;
@@ -307,6 +312,7 @@ async fn an_output_beyond_its_bound_fails_the_job_with_words() {
     );
 }
 
+/// F23
 #[tokio::test]
 async fn a_second_process_with_the_same_token_is_refused() {
     let world = World::new().await;
@@ -322,6 +328,7 @@ async fn a_second_process_with_the_same_token_is_refused() {
     );
 }
 
+/// F32
 #[tokio::test]
 async fn another_version_or_garbage_is_refused_with_what_to_do_and_its_job_is_kept() {
     let world = World::new().await;

@@ -60,6 +60,7 @@ async fn the_former_secret_holds_while_it_is_being_changed() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
 }
 
+/// F1
 #[tokio::test]
 async fn what_is_not_signed_by_a_live_secret_is_refused_and_not_stored() {
     let server = Server::new().await;

@@ -167,6 +167,7 @@ async fn bytes_under_a_lease_that_is_not_held_are_neither_taken_nor_given() {
     assert_eq!(world.ask::<i64>("select count(*) from artifacts").await, 0);
 }
 
+/// F16
 #[tokio::test]
 async fn bytes_whose_lease_is_taken_away_while_they_come_leave_nothing() {
     let (world, runner) = world().await;
