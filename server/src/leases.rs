@@ -34,7 +34,8 @@ struct Held {
 struct Heard {
     instance: Ulid,
     heard_at: Instant,
-    noted_at: Instant,
+    /// When its row was last touched; not yet, if it has only been expected.
+    noted_at: Option<Instant>,
 }
 
 /// What is to be done about a runner that was just heard from.
@@ -106,6 +107,20 @@ impl Leases {
         self.parts().jobs.retain(|job, _| running.contains(job));
     }
 
+    /// After a start: these runners are at work as these processes, unless they are not heard for a
+    /// whole lease. A copy of one that asks first does not take its place.
+    pub(crate) fn expect(&self, runners: &[(RunnerId, Ulid)], now: Instant) {
+        let heard = |&(runner, instance): &(RunnerId, Ulid)| {
+            let heard = Heard {
+                instance,
+                heard_at: now,
+                noted_at: None,
+            };
+            (runner, heard)
+        };
+        self.parts().runners.extend(runners.iter().map(heard));
+    }
+
     /// A runner was heard. Two processes with one token would take each other's jobs, so the second
     /// is refused while the first is within its lease.
     pub(crate) fn hear(
@@ -121,15 +136,18 @@ impl Leases {
             None => (Arrival::New, now),
             Some(heard) if silent(&heard) => (Arrival::New, now),
             Some(heard) if heard.instance != instance => return Err(OtherInstance),
-            Some(heard) if now.saturating_duration_since(heard.noted_at) >= self.length / 4 => {
-                (Arrival::Due, now)
-            }
-            Some(heard) => (Arrival::Known, heard.noted_at),
+            Some(heard) => match heard.noted_at {
+                None => (Arrival::New, now),
+                Some(noted) if now.saturating_duration_since(noted) >= self.length / 4 => {
+                    (Arrival::Due, now)
+                }
+                Some(noted) => (Arrival::Known, noted),
+            },
         };
         let heard = Heard {
             instance,
             heard_at: now,
-            noted_at,
+            noted_at: Some(noted_at),
         };
         parts.runners.insert(runner, heard);
         Ok(arrival)
@@ -171,6 +189,19 @@ mod tests {
         assert!(leases.is_expired(JobId(1), Fence(8), start + SECOND * 90));
         leases.retain(&[]);
         assert!(!leases.is_expired(JobId(1), Fence(8), start + SECOND * 91));
+    }
+
+    /// F23: after a restart.
+    #[test]
+    fn a_process_that_is_expected_back_is_waited_for_and_no_other_takes_its_place() {
+        let (leases, start) = (Leases::new(SECOND * 30), Instant::now());
+        let (one, two) = (Ulid::from_parts(0, 1), Ulid::from_parts(0, 2));
+        leases.expect(&[(RunnerId(1), one), (RunnerId(2), one)], start);
+        let at = |seconds: u32| start + SECOND * seconds;
+        assert_eq!(leases.hear(RunnerId(1), two, at(1)), Err(OtherInstance));
+        assert_eq!(leases.hear(RunnerId(1), one, at(2)), Ok(Arrival::New));
+        assert_eq!(leases.hear(RunnerId(1), one, at(3)), Ok(Arrival::Known));
+        assert_eq!(leases.hear(RunnerId(2), two, at(30)), Ok(Arrival::New));
     }
 
     /// F23

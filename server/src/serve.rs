@@ -12,7 +12,7 @@ use crate::admin::{self, AdminError};
 use crate::app::{App, AppError};
 use crate::blobs;
 use crate::config::{Config, EXIT_CONFIG};
-use crate::store::{self, OpenError, Store, access};
+use crate::store::{self, OpenError, Store, access, runners};
 use crate::web::listen::{self, HEAD_MAX};
 use crate::{tasks, token, web};
 
@@ -84,6 +84,9 @@ pub async fn serve(
     let address = config.listen;
     let app = App::new(config, store)?;
     prepare_blobs(&app).await?;
+    let runners = runners::instances(app.store.reader()).await;
+    let runners = runners.map_err(AdminError::from)?;
+    app.leases.expect(&runners, app.clock.monotonic());
     let key_file = &app.config.secret_key_file;
     if let Err(error) = admin::secrets::check(app.store.reader(), key_file).await {
         // Jobs without secrets go on, and those with some fail with a sentence.

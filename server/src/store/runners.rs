@@ -5,6 +5,7 @@ use pipelines::schedule::RunnerOffer;
 use pipelines::timestamp::Timestamp;
 use pipelines::wire::Register;
 use sqlx::FromRow;
+use ulid::Ulid;
 
 use super::cell;
 use super::{Reader, Tx};
@@ -53,6 +54,21 @@ pub(crate) async fn introduce(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// The process that each live runner last introduced itself as.
+pub(crate) async fn instances(reader: &Reader) -> sqlx::Result<Vec<(RunnerId, Ulid)>> {
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "select id, instance from runners where instance is not null and revoked_at is null
+         order by last_seen_at desc limit 10000",
+    )
+    .fetch_all(reader)
+    .await?;
+    let known = rows.into_iter().filter_map(|(id, instance)| {
+        // One that cannot be read is nobody's.
+        Some((RunnerId(id), instance.parse().ok()?))
+    });
+    Ok(known.collect())
 }
 
 /// Stores that a runner was heard from.
