@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pipelines::job;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -270,9 +271,12 @@ impl Metrics {
     /// Everything, as Prometheus reads it.
     pub fn render(&self, levels: &Levels) -> String {
         let parts = &self.parts;
-        for (state, count) in &levels.runs {
-            let state = state.clone();
-            parts.runs.get_or_create(&State { state }).set(*count);
+        // A state that no run is in any more is not told by the database, and is zero.
+        for state in job::State::ALL.map(job::State::as_str) {
+            let found = levels.runs.iter().find(|(name, _)| name == state);
+            let count = found.map_or(0, |(_, count)| *count);
+            let state = state.to_owned();
+            parts.runs.get_or_create(&State { state }).set(count);
         }
         parts.queue.set(levels.queue);
         parts.runners.set(levels.runners);
@@ -320,6 +324,21 @@ mod tests {
         let later = now + 2 * LEVELS_KEPT;
         assert_eq!(metrics.levels(later, failed).await.unwrap_err(), "full");
         assert_eq!(ask(4, later).await, 4);
+    }
+
+    #[test]
+    fn a_state_that_no_run_is_in_any_more_is_zero() {
+        let metrics = Metrics::default();
+        let runs = vec![("running".to_owned(), 3)];
+        metrics.render(&Levels {
+            runs,
+            ..Levels::default()
+        });
+        let text = metrics.render(&Levels::default());
+        assert!(
+            text.contains("seaworthy_runs{state=\"running\"} 0"),
+            "{text}"
+        );
     }
 
     #[test]
