@@ -164,7 +164,8 @@ impl<'a> Victim<'a> {
         let failpoint = format!("{place}:{nth}");
         let mut settings = vec![("SEAWORTHY_FAILPOINT", failpoint.as_str())];
         if deed == Deed::LoseRunner {
-            settings.push(("SEAWORTHY_LEASE", "3"));
+            // Long enough for a busy machine to be heard within it.
+            settings.push(("SEAWORTHY_LEASE", "8"));
         }
         let before = deaths(world, place)?;
         world.stop_server().await?;

@@ -25,7 +25,6 @@ use ulid::Ulid;
 use url::Url;
 
 use super::PATIENCE;
-
 pub(super) mod kept;
 
 /// A job of run 12 of acme/shop.
