@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod log_page;
 mod order;
+mod races;
 mod reattach;
 mod reconcile;
 mod replay;

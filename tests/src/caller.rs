@@ -35,12 +35,26 @@ impl Caller {
             api: Api::anonymous(&world.api.url)?.with_token(token.trim()),
             instance: Ulid::generate(),
         };
+        caller.introduce().await?;
+        Ok(caller)
+    }
+
+    /// Says who it is, as a runner does when it starts or when the server was away.
+    pub async fn introduce(&self) -> Result<()> {
         let register = json!({
-            "protocol": PROTOCOL, "version": "0.1.0", "instance": caller.instance, "labels": [],
+            "protocol": PROTOCOL, "version": "0.1.0", "instance": self.instance, "labels": [],
             "environments": [], "slots": 4, "engine": "none",
         });
-        caller.ok("register", &register).await?;
-        Ok(caller)
+        self.ok("register", &register).await?;
+        Ok(())
+    }
+
+    /// Says that it is still at work on a job.
+    pub async fn beat(&self, job: &Assignment) -> Result<()> {
+        let beat = json!({ "lease": job.lease, "instance": self.instance, "wait_seconds": 0 });
+        self.ok(&format!("jobs/{}/heartbeat", job.job), &beat)
+            .await?;
+        Ok(())
     }
 
     async fn ok(&self, path: &str, body: &Value) -> Result<String> {
