@@ -3,6 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What the server used during a scenario.
+#[derive(Debug, Default)]
+pub(super) struct Use {
+    /// Resident memory, look by look, in kibibytes.
+    pub(super) memory: Vec<u64>,
+    /// Size of the database's log of writes, look by look, in kibibytes.
+    pub(super) wal: Vec<u64>,
+    /// Processors that were busy, on average.
+    pub(super) cores: f64,
+}
+
 /// All rows, in the order they were measured.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -40,7 +51,15 @@ impl Figures {
         self.add(what.into(), "/s", per_second);
     }
 
-    fn add(&mut self, what: String, unit: &'static str, mut values: Vec<f64>) {
+    /// Adds rows of what the server used.
+    pub(super) fn used(&mut self, what: &str, used: Use) {
+        self.sizes(format!("{what}: memory of the server"), &used.memory);
+        self.sizes(format!("{what}: log of writes"), &used.wal);
+        self.add(format!("{what}: processor"), "core", vec![used.cores]);
+    }
+
+    /// Adds a row of any values.
+    pub(super) fn add(&mut self, what: String, unit: &'static str, mut values: Vec<f64>) {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let last = values.len().saturating_sub(1);

@@ -4,14 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::{hmac, rand, rsa};
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, patch, post};
 use base64::Engine as _;
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     pub(super) folder: PathBuf,
     web_url: String,
     repositories: Mutex<BTreeMap<String, Files>>,
+    /// How often its API was asked.
+    calls: AtomicUsize,
 }
 
 /// What a repository holds at every commit: `.seaworthy/bench.yml`.
@@ -83,8 +87,10 @@ impl Forge {
             folder,
             web_url,
             repositories: Mutex::default(),
+            calls: AtomicUsize::default(),
         });
-        let router = routes().with_state(shared.clone());
+        let counted = middleware::from_fn_with_state(shared.clone(), count);
+        let router = routes().layer(counted).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self {
             address,
@@ -96,6 +102,11 @@ impl Forge {
     /// For `SEAWORTHY_GITHUB_API_URL`.
     pub(super) fn api_url(&self) -> String {
         format!("{}/api/v3", self.address)
+    }
+
+    /// How often its API has been asked so far.
+    pub(super) fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::Relaxed)
     }
 
     /// For `SEAWORTHY_GITHUB_WEB_URL`.
@@ -260,6 +271,13 @@ fn routes() -> Router<Arc<Shared>> {
             get(no_check_runs),
         )
         .route("/bench/{*path}", any(git_http))
+}
+
+async fn count(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/api/") {
+        shared.calls.fetch_add(1, Ordering::Relaxed);
+    }
+    next.run(request).await
 }
 
 async fn access_token() -> impl IntoResponse {

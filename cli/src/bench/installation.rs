@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::crew::Hand;
 use super::forge::Forge;
 
 /// How long any single step of the bench may take before it is given up.
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A running server with its data folder, and the runners started beside it.
 pub(super) struct Installation {
     folder: PathBuf,
+    /// The stand-in GitHub, for programs and for people.
+    forge: (String, String),
     server: Child,
     address: String,
     api_token: String,
@@ -34,26 +37,17 @@ impl Installation {
         let secret = "bench-secret".to_owned();
         std::fs::write(folder.join("secret"), &secret)?;
         std::fs::write(folder.join("key.pem"), forge.private_key_pem())?;
-        let mut server = program()?
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.join("data"))
-            .env("SEAWORTHY_GITHUB_API_URL", forge.api_url())
-            .env("SEAWORTHY_GITHUB_WEB_URL", forge.web_url())
-            .env("SEAWORTHY_GITHUB_APP_ID", "1")
-            .env("SEAWORTHY_GITHUB_PRIVATE_KEY_FILE", folder.join("key.pem"))
-            .env(
-                "SEAWORTHY_GITHUB_WEBHOOK_SECRET_FILE",
-                folder.join("secret"),
-            )
-            .env("RUST_LOG", "warn")
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start the server")?;
-        let address = listening(&mut server).await?;
+        let forge = (forge.api_url(), forge.web_url().to_owned());
+        let (server, address) = serve(&folder, &forge, "127.0.0.1:0").await?;
         let api_token = admin(&folder, &["token", "add", "bench"]).await?;
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            // An answer to a sign-in is what is wanted, not the page it leads to.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         Ok(Self {
             folder,
+            forge,
             server,
             address,
             api_token,
@@ -62,6 +56,68 @@ impl Installation {
             runners_added: 0,
             secret,
         })
+    }
+
+    /// Kills the server and starts it again; how long until it answers.
+    pub(super) async fn restart(&mut self) -> anyhow::Result<Duration> {
+        self.server.kill().await?;
+        let listen = self.address.trim_start_matches("http://").to_owned();
+        let began = Instant::now();
+        let (server, _) = serve(&self.folder, &self.forge, &listen).await?;
+        self.server = server;
+        self.api("/repos").await?;
+        Ok(began.elapsed())
+    }
+
+    /// Runners that only speak.
+    pub(super) async fn hands(&mut self, count: usize) -> anyhow::Result<Vec<Hand>> {
+        let mut hands = Vec::new();
+        for _ in 0..count {
+            let name = format!("hand-{}", self.runners_added);
+            self.runners_added += 1;
+            let token = admin(&self.folder, &["runner", "add", &name]).await?;
+            let server = (self.client.clone(), self.address.clone());
+            hands.push(Hand::new(server, token).await?);
+        }
+        Ok(hands)
+    }
+
+    /// The cookie of somebody who has signed in.
+    pub(super) async fn sign_in(&self) -> anyhow::Result<String> {
+        let link = admin(&self.folder, &["login"]).await?;
+        let token = link.rsplit_once("token=").context("no link was printed")?.1;
+        let call = self.client.post(format!("{}/login", self.address));
+        let call = call.header("content-type", "application/x-www-form-urlencoded");
+        let answer = call.body(format!("token={token}")).send().await?;
+        let cookie = answer.headers().get("set-cookie");
+        let cookie = cookie.context("there was no sign-in")?.to_str()?;
+        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    }
+
+    /// A page as somebody sees who has signed in; its body comes as it is made.
+    pub(super) async fn page(&self, cookie: &str, path: &str) -> anyhow::Result<reqwest::Response> {
+        let call = self.client.get(format!("{}{path}", self.address));
+        let answer = call.header("cookie", cookie).send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.status());
+        Ok(answer)
+    }
+
+    /// Time that the server has computed so far.
+    pub(super) fn cpu(&self) -> Duration {
+        let pid = self.server.id().unwrap_or(0);
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name, which may hold anything: state is the first, times are the 12th and 13th.
+        let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = words.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|word| word.parse::<u64>().ok()).sum();
+        // Linux tells a hundred a second, whatever the machine.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Size of the database's log of writes, in kibibytes.
+    pub(super) fn wal(&self) -> u64 {
+        let file = std::fs::metadata(self.folder.join("data/seaworthy.db-wal"));
+        file.map_or(0, |file| file.len() / 1024)
     }
 
     /// Starts a runner with `slots` slots and `engine`, and waits until the server knows it.
@@ -188,6 +244,31 @@ impl Installation {
         let runners = self.runners.iter().map(resident).sum();
         (resident(&self.server), runners)
     }
+}
+
+/// Starts a server on `folder`, and gives its address.
+async fn serve(
+    folder: &Path,
+    (api_url, web_url): &(String, String),
+    listen: &str,
+) -> anyhow::Result<(Child, String)> {
+    let mut server = program()?
+        .args(["serve", "--listen", listen, "--data"])
+        .arg(folder.join("data"))
+        .env("SEAWORTHY_GITHUB_API_URL", api_url)
+        .env("SEAWORTHY_GITHUB_WEB_URL", web_url)
+        .env("SEAWORTHY_GITHUB_APP_ID", "1")
+        .env("SEAWORTHY_GITHUB_PRIVATE_KEY_FILE", folder.join("key.pem"))
+        .env(
+            "SEAWORTHY_GITHUB_WEBHOOK_SECRET_FILE",
+            folder.join("secret"),
+        )
+        .env("RUST_LOG", "warn")
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start the server")?;
+    let address = listening(&mut server).await?;
+    Ok((server, address))
 }
 
 fn program() -> anyhow::Result<Command> {

@@ -56,8 +56,11 @@ pub(super) async fn first_step(
 ) -> anyhow::Result<()> {
     world.start_runner("scripted", 1).await?;
     let repository = forge.repository("instant", &pipeline("instant", 1)).await?;
+    let before = forge.calls();
     let times = pushes(world, &repository, args.pushes).await?;
     figures.times("hook → first step's output, instant engine", &times);
+    let calls = (forge.calls() - before) as f64 / (args.pushes + 1) as f64;
+    figures.add("L10 calls to GitHub for a run".into(), "", vec![calls]);
     world.stop_runners().await;
     if let Some(image) = &args.image {
         world.start_runner("docker", 1).await?;
@@ -70,7 +73,7 @@ pub(super) async fn first_step(
 }
 
 /// A pipeline of `jobs` jobs with one step each.
-fn pipeline(image: &str, jobs: usize) -> String {
+pub(super) fn pipeline(image: &str, jobs: usize) -> String {
     let job =
         |number| format!("  job-{number}: {{ image: \"{image}\", steps: [\"echo running\"] }}\n");
     let jobs: String = (0..jobs).map(job).collect();
