@@ -24,6 +24,7 @@ test: toolchain ## start Docker, Kubernetes, an S3 server and a browser, then ru
 campaign: toolchain ## run the tests against faults in whole scale, and report (CASES="F14 F42" for some)
 	@engines=$$(dev/up); eval "$$engines"; export SEAWORTHY_REQUIRE_ENGINES=1; set -x; \
 	cargo build --locked --workspace; \
+	cargo test --locked --workspace --no-run; \
 	target/debug/campaign $(CASES)
 
 demo: toolchain ## start a whole installation with repositories, runs and deploys to look at

@@ -22,7 +22,7 @@ const SETTINGS: [(&str, &str); 2] = [("SEAWORTHY_LEASE", "20"), ("SEAWORTHY_GITH
 const LINES: u32 = 20;
 /// Each place is killed at the first time it is come to, the second …, until it is not come to so often.
 fn times() -> usize {
-    scale(1, 8)
+    scale(1, 5)
 }
 
 /// What is done so that a place is come to, beside a push and a run.

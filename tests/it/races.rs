@@ -65,7 +65,7 @@ async fn many_runners_that_come_back_at_once_all_keep_their_jobs() -> Result<()>
     let world = World::start_with(&PATIENT).await?;
     let repository = world.repository("acme/shop").await?;
     let mut runners = Vec::new();
-    for number in 0..scale(20, 1000) {
+    for number in 0..scale(20, 300) {
         runners.push(Caller::register(&world, &format!("r{number}")).await?);
     }
     let file = steps(&["echo hello"])?;

@@ -48,16 +48,6 @@ async fn log_has(world: &World, name: &str, text: &str) -> Result<()> {
     asked.await
 }
 
-async fn nothing_left(world: &World, name: &str) -> Result<()> {
-    let docker = Docker::connect()?;
-    let asked = world.eventually("nothing to be left", SOON, async || {
-        let left = docker.objects_of(name).await?;
-        ensure!(left.is_empty(), "{left:?}");
-        Ok(())
-    });
-    asked.await
-}
-
 /// F14
 #[tokio::test]
 async fn a_killed_runner_goes_on_with_its_step_and_the_log_has_no_gap() -> Result<()> {
@@ -78,7 +68,7 @@ async fn a_killed_runner_goes_on_with_its_step_and_the_log_has_no_gap() -> Resul
     assert_eq!(run.state, "passed", "{}", run.summary());
     assert_eq!(run.job("work")?.attempt, 1, "it was not repeated");
     assert_whole(&world, &name, &run, 120).await?;
-    nothing_left(&world, &name).await
+    world.check_invariants().await
 }
 
 /// F14: the step ended while nobody watched.
@@ -111,7 +101,7 @@ async fn the_exit_code_of_a_step_that_ended_meanwhile_is_collected() -> Result<(
     let log = world.api.log(&name, 1, "work").await?;
     assert_eq!(log.matches("last words").count(), 1, "{log}");
     assert_eq!(log.matches("on it").count(), 1, "{log}");
-    nothing_left(&world, &name).await
+    world.check_invariants().await
 }
 
 /// F34, the runner's part: an update is a hand-over.
@@ -133,5 +123,6 @@ async fn a_runner_that_is_asked_to_end_leaves_its_step_to_the_next() -> Result<(
     runner.restart()?;
     let run = world.run_of(&name, &sha).await?;
     assert_eq!(run.state, "passed", "{}", run.summary());
-    assert_whole(&world, &name, &run, 60).await
+    assert_whole(&world, &name, &run, 60).await?;
+    world.check_invariants().await
 }

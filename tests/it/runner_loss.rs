@@ -79,7 +79,7 @@ async fn a_killed_runner_is_noticed_and_leaves_nothing_once_it_is_back() -> Resu
         .await?;
     let run = world.run_of(&name, &sha).await?;
     assert_eq!(run.state, "passed", "{}", run.summary());
-    Ok(())
+    world.check_invariants().await
 }
 
 /// F17
@@ -116,7 +116,7 @@ async fn a_killed_server_neither_fails_a_step_nor_loses_a_line() -> Result<()> {
         (1..=120).collect::<Vec<_>>(),
         "every line once, in order"
     );
-    Ok(())
+    world.check_invariants().await
 }
 
 /// F16
@@ -157,7 +157,7 @@ async fn a_runner_that_slept_through_its_lease_is_refused_and_stops() -> Result<
         (run.state.as_str(), run.job("work")?.attempt),
         ("infrastructure_error", 1)
     );
-    Ok(())
+    world.check_invariants().await
 }
 
 /// Waits until a copy of a runner has been refused.
