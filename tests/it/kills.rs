@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tests::campaign::{scale, sources};
 use tests::github::Repository;
+use tests::history::History;
 use tests::runners::Runner;
 use tests::world::World;
 use tests::{program, require};
@@ -37,7 +38,15 @@ enum Deed {
     Drain,
     /// The runner goes away in the midst of the run, for good.
     LoseRunner,
+    /// What has ended is an hour older at the start: its logs are packed.
+    Age,
 }
+
+/// An hour is more than a log stays as it was written.
+const AGE: &str = "update attempts set started_at = started_at - 3600000, \
+                   finished_at = finished_at - 3600000; \
+                   update steps set started_at = started_at - 3600000, \
+                   finished_at = finished_at - 3600000";
 
 fn deed(place: &str) -> Deed {
     match place {
@@ -45,6 +54,7 @@ fn deed(place: &str) -> Deed {
         "run.cancelled" => Deed::Cancel,
         "drain.begun" => Deed::Drain,
         "lease.lost" => Deed::LoseRunner,
+        "log.packed" | "log.replaced" => Deed::Age,
         _ => Deed::Nothing,
     }
 }
@@ -101,7 +111,7 @@ impl<'a> Victim<'a> {
         let files = [(FILE, file.as_str()), ("title", title)];
         match deed {
             Deed::Whisper => self.repository.commit_silently("main", title, &files).await,
-            Deed::Nothing | Deed::Cancel | Deed::Drain | Deed::LoseRunner => {
+            Deed::Nothing | Deed::Cancel | Deed::Drain | Deed::LoseRunner | Deed::Age => {
                 self.repository.commit("main", title, &files).await
             }
         }
@@ -136,7 +146,7 @@ impl<'a> Victim<'a> {
     async fn is_unharmed(&self, sha: &str, place: &str) -> Result<()> {
         let run = self.world.run_of(&self.name, sha).await?;
         let (end, least) = match deed(place) {
-            Deed::Nothing | Deed::Whisper | Deed::Drain => ("passed", LINES),
+            Deed::Nothing | Deed::Whisper | Deed::Drain | Deed::Age => ("passed", LINES),
             Deed::Cancel => ("cancelled", 3),
             Deed::LoseRunner => ("infrastructure_error", 3),
         };
@@ -163,16 +173,24 @@ impl<'a> Victim<'a> {
         let (world, deed) = (self.world, deed(place));
         let failpoint = format!("{place}:{nth}");
         let mut settings = vec![("SEAWORTHY_FAILPOINT", failpoint.as_str())];
-        if deed == Deed::LoseRunner {
+        match deed {
             // Long enough for a busy machine to be heard within it.
-            settings.push(("SEAWORTHY_LEASE", "8"));
+            Deed::LoseRunner => settings.push(("SEAWORTHY_LEASE", "8")),
+            Deed::Nothing | Deed::Whisper | Deed::Cancel | Deed::Drain | Deed::Age => {}
         }
         let before = deaths(world, place)?;
         world.stop_server().await?;
-        world.start_server_with(&settings).await?;
+        if deed == Deed::Age {
+            History::change(&world.data(), AGE).await?;
+        }
+        // It may be killed before it is ready.
+        if let Err(error) = world.start_server_with(&settings).await {
+            ensure!(deaths(world, place)? > before, "{error:#}");
+            world.start_server().await?;
+        }
         let sha = self.push(&failpoint, deed).await?;
         match deed {
-            Deed::Nothing | Deed::Whisper => {}
+            Deed::Nothing | Deed::Whisper | Deed::Age => {}
             Deed::Cancel => {
                 let number = self.is_talking(&sha).await?;
                 let path = format!("/api/v1/repos/{}/runs/{number}/cancel", self.name);

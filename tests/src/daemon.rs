@@ -53,7 +53,9 @@ impl Daemon {
     pub async fn run(&mut self) -> Result<()> {
         let dir = self.dir.path();
         let mut command = Command::new("unshare");
-        command.args(["--net", "--", "dockerd"]).env("PATH", path()?);
+        command
+            .args(["--net", "--", "dockerd"])
+            .env("PATH", path()?);
         command.args(["--bridge=none", "--iptables=false", "--ip6tables=false"]);
         command.args(["--init-path", "/usr/bin/tini-static", "-H", &self.host()]);
         for (option, name) in [

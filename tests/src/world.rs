@@ -266,12 +266,17 @@ impl World {
     }
 
     async fn ready(&self) -> Result<()> {
-        self.eventually("the server to be ready", START_LIMIT, async || {
+        let ready = self.eventually("the server to be ready", START_LIMIT, async || {
+            let ended = self.server.lock().await.as_mut().and_then(Program::ended);
+            if let Some(status) = ended {
+                return Ok(Err(status));
+            }
             let (status, body) = self.api.get("/readyz").await?;
             ensure!(status == 200, "{status}: {body}");
-            Ok(())
-        })
-        .await
+            Ok(Ok(()))
+        });
+        let ready = ready.await?;
+        ready.map_err(|status| anyhow::anyhow!("the server ended: {status}\n{}", self.tail()))
     }
 
     /// Waits for something; the server's last lines are part of the failure.
