@@ -3,17 +3,18 @@
 //! The names are read from the sources (`target: "failpoint"`). A place that another story names is
 //! that story's; every other one must be come to here, or the story fails.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tests::campaign::{scale, sources};
 use tests::github::Repository;
 use tests::history::History;
-use tests::runners::Runner;
+use tests::runners::{Runner, RunnerOptions};
 use tests::world::World;
 use tests::{program, require};
 
-use crate::files::{FILE, steps};
+use crate::files::{FILE, job, steps};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Whoever was killed is away for a while, and no lease should run out meanwhile. What the webhooks of
@@ -153,9 +154,7 @@ impl<'a> Victim<'a> {
         ensure!(run.state == end, "{}\n{}", run.summary(), self.world.tail());
         ensure!(run.job("work")?.attempt == 1, "it was repeated");
         let log = self.world.api.log(&self.name, run.number, "work").await?;
-        let lines = log.lines().filter_map(|line| line.rsplit_once("line "));
-        let numbers = lines.filter_map(|(_, number)| number.strip_suffix('.')?.parse().ok());
-        let numbers: Vec<u32> = numbers.collect();
+        let numbers = numbers(&log);
         let last = numbers.last().copied().unwrap_or(0).max(least);
         ensure!(
             numbers == (1..=last).collect::<Vec<_>>(),
@@ -243,6 +242,13 @@ impl<'a> Victim<'a> {
     }
 }
 
+/// The numbers of the lines of a log, as they stand there.
+fn numbers(log: &str) -> Vec<u32> {
+    let lines = log.lines().filter_map(|line| line.rsplit_once("line "));
+    let numbers = lines.filter_map(|(_, number)| number.strip_suffix('.')?.parse().ok());
+    numbers.collect()
+}
+
 /// How often the server has been killed there.
 fn deaths(world: &World, place: &str) -> Result<usize> {
     let log = std::fs::read_to_string(world.dir().join("server.log"))?;
@@ -284,4 +290,63 @@ async fn a_runner_killed_at_any_named_place_loses_and_doubles_nothing() -> Resul
         }
     }
     world.check_invariants().await
+}
+
+/// F42, F17: wherever it happens to be.
+#[tokio::test]
+async fn a_server_killed_again_and_again_in_a_run_of_ten_jobs_keeps_every_line() -> Result<()> {
+    const JOBS: usize = 10;
+    let _turn = require!(Docker);
+    let world = World::start_with(&SETTINGS).await?;
+    let name = world.name("again");
+    let repository = world.repository(&name).await?;
+    let options = RunnerOptions {
+        arguments: ["--slots", "4"].map(str::to_owned).to_vec(),
+        ..RunnerOptions::default()
+    };
+    let _runner = world.runner_with("r1", &[], options).await?;
+    let lines = scale(40, 200);
+    let talk = format!(
+        "n=1\nwhile [ $n -le {lines} ]; do echo \"line $n.\"; n=$((n+1)); sleep 0.05; done"
+    );
+    let jobs = (0..JOBS).map(|number| job(&format!("job-{number}"), "", &[&talk]));
+    let file = format!("on: push\njobs:\n{}", jobs.collect::<Result<String>>()?);
+    let sha = repository.commit("main", "Begin", &[(FILE, &file)]).await?;
+    let mut stored = 0;
+    for kill in 0..scale(4, 20) {
+        // Some way further in what is stored: another place each time, and never twice the same.
+        let wanted = stored + 200 + kill * 7919 % 1000;
+        let grows = world.eventually("the logs to grow", SOON, async || {
+            let now = bytes_below(&world.data().join("logs"))?;
+            ensure!(now >= wanted, "{now} bytes of {wanted}");
+            Ok(now)
+        });
+        stored = grows.await?;
+        world.kill_server().await?;
+        world.start_server().await?;
+    }
+    let run = world.run_of(&name, &sha).await?;
+    ensure!(run.state == "passed", "{}", run.summary());
+    for job in &run.jobs {
+        ensure!(job.attempt == 1, "{} was repeated", job.name);
+        let log = world.api.log(&name, run.number, &job.name).await?;
+        ensure!(
+            numbers(&log) == (1..=lines).collect::<Vec<_>>(),
+            "{}:\n{log}",
+            job.name
+        );
+    }
+    world.check_invariants().await
+}
+
+fn bytes_below(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry?;
+        sum += match entry.file_type()?.is_dir() {
+            true => bytes_below(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+    }
+    Ok(sum)
 }
