@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server: webhooks in, history in SQLite, pages out.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Run a runner: it dials the server and does the work with Docker and Kubernetes.
     Runner(runner::Args),
     /// Check pipeline files and say what is wrong, at which line and column.
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args).into(),
         Command::Import(args) => import::run(&args).into(),
         Command::Exec(args) => with_runtime(|| exec::run(*args)),
-        Command::Serve(args) => with_runtime(|| serve::run(args)),
+        Command::Serve(args) => with_runtime(|| serve::run(*args)),
         Command::Runner(args) => with_runtime(|| runner::run(args)),
         Command::Admin(args) => with_runtime(|| admin::run(args)),
         Command::Bench(args) => with_runtime(|| bench::run(args)),
