@@ -19,6 +19,7 @@ mod language;
 mod lifecycle;
 mod limits;
 mod log_page;
+mod network;
 mod order;
 mod races;
 mod reattach;

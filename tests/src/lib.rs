@@ -17,6 +17,7 @@ pub mod github;
 pub mod history;
 pub mod invariants;
 pub mod laptop;
+pub mod network;
 pub mod program;
 pub mod registry;
 pub mod runners;

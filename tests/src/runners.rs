@@ -16,6 +16,8 @@ pub struct RunnerOptions {
     pub environments: Vec<String>,
     /// More words on the command line.
     pub arguments: Vec<String>,
+    /// Where it finds the server, if not where it is.
+    pub server: Option<String>,
 }
 
 impl RunnerOptions {

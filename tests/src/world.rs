@@ -112,6 +112,11 @@ impl World {
         self.dir.path().join("data")
     }
 
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A folder for a story's own files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -193,7 +198,9 @@ impl World {
         options.environments = environments.iter().map(|&one| one.to_owned()).collect();
         let told = self.admin(&["runner", "add", name]).await?;
         let token = told.lines().last().context("no token was printed")?;
-        Runner::start(self.dir.path(), &self.api.url, name, token.trim(), options)
+        let server = options.server.clone();
+        let server = server.unwrap_or_else(|| self.api.url.clone());
+        Runner::start(self.dir.path(), &server, name, token.trim(), options)
     }
 
     /// An empty repository at the stand-in, with the App installed.
