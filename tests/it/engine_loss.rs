@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tests::api::Run;
 use tests::daemon::Daemon;
+use tests::half_open::Line;
 use tests::require;
 use tests::runners::RunnerOptions;
 use tests::world::World;
@@ -62,4 +63,42 @@ async fn a_step_that_its_engine_has_ended_is_no_failure_of_its_author() -> Resul
     assert!(why.contains("the Docker engine was restarted"), "{why}");
     assert!(took < Duration::from_secs(60), "it took {took:?}");
     Ok(())
+}
+
+/// F24: the engine's connections are half-open.
+#[tokio::test]
+async fn a_step_whose_output_gets_stuck_ends_soon_with_all_of_its_log() -> Result<()> {
+    let _turn = require!(Docker);
+    let engine = std::env::var("DOCKER_HOST")?;
+    let socket = engine.strip_prefix("unix://").context("a local engine")?;
+    let line = Line::start(socket.into()).await?;
+    let world = World::start_with(&[("SEAWORTHY_LEASE", "20")]).await?;
+    let name = world.name("stuck");
+    let repository = world.repository(&name).await?;
+    let host = format!("tcp://{}", line.address());
+    let own = RunnerOptions::env("DOCKER_HOST", &host);
+    let _runner = world.runner_with("r1", &[], own).await?;
+    let file = steps(&["echo first words\nsleep 3\necho last words\nexit 3"])?;
+    let sha = repository.commit("main", "Begin", &[(FILE, &file)]).await?;
+    let shown = world.eventually("the step to be at work", SOON, async || {
+        let log = world.api.log(&name, 1, "work").await?;
+        ensure!(log.contains("first words"), "{log}");
+        Ok(())
+    });
+    shown.await?;
+    line.silence();
+    let began = Instant::now();
+    let run = world.run_of(&name, &sha).await?;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(60), "it took {took:?}");
+    assert_eq!(run.state, "failed", "{}", run.summary());
+    assert!(
+        run.job("work")?.why().contains("exit code 3"),
+        "{}",
+        run.summary()
+    );
+    let log = world.api.log(&name, 1, "work").await?;
+    assert_eq!(log.matches("first words").count(), 1, "{log}");
+    assert_eq!(log.matches("last words").count(), 1, "{log}");
+    world.check_invariants().await
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tests::api::Run;
+use tests::campaign::scale;
 use tests::docker::Docker;
 use tests::require;
+use tests::runners::RunnerOptions;
 use tests::world::World;
 
-use crate::files::{FILE, steps};
+use crate::files::{FILE, job, steps};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -23,8 +25,13 @@ fn script(lines: u32) -> String {
 }
 
 /// Fails unless the log has each of the lines once and in order, and each step started once.
-async fn assert_whole(world: &World, name: &str, run: &Run, lines: u32) -> Result<()> {
-    let log = world.api.log(name, run.number, "work").await?;
+async fn assert_whole(
+    world: &World,
+    name: &str,
+    (run, job): (&Run, &str),
+    lines: u32,
+) -> Result<()> {
+    let log = world.api.log(name, run.number, job).await?;
     let numbers = log.lines().filter_map(|line| {
         let (_, number) = line.rsplit_once("line ")?;
         number.strip_suffix('.')?.parse::<u32>().ok()
@@ -67,7 +74,7 @@ async fn a_killed_runner_goes_on_with_its_step_and_the_log_has_no_gap() -> Resul
     let run = world.run_of(&name, &sha).await?;
     assert_eq!(run.state, "passed", "{}", run.summary());
     assert_eq!(run.job("work")?.attempt, 1, "it was not repeated");
-    assert_whole(&world, &name, &run, 120).await?;
+    assert_whole(&world, &name, (&run, "work"), 120).await?;
     world.check_invariants().await
 }
 
@@ -123,6 +130,56 @@ async fn a_runner_that_is_asked_to_end_leaves_its_step_to_the_next() -> Result<(
     runner.restart()?;
     let run = world.run_of(&name, &sha).await?;
     assert_eq!(run.state, "passed", "{}", run.summary());
-    assert_whole(&world, &name, &run, 60).await?;
+    assert_whole(&world, &name, (&run, "work"), 60).await?;
+    world.check_invariants().await
+}
+
+/// A pipeline of jobs that each print lines, and count how often they were started.
+fn printers(jobs: u32, lines: u32) -> Result<String> {
+    let count = "echo nonces: $(wc -l < nonces)";
+    let mut file = "on: { push: {} }\njobs:\n".to_owned();
+    for number in 1..=jobs {
+        file.push_str(&job(
+            &format!("work-{number}"),
+            "",
+            &[&script(lines), count],
+        )?);
+    }
+    Ok(file)
+}
+
+/// F34: server and runner are replaced while steps run.
+#[tokio::test]
+async fn an_update_of_server_and_runner_fails_and_repeats_no_running_step() -> Result<()> {
+    let _turn = require!(Docker);
+    let (jobs, lines) = scale((3, 80), (50, 400));
+    let world = World::start_with(&PATIENT).await?;
+    let name = world.name("replaced");
+    let repository = world.repository(&name).await?;
+    let options = RunnerOptions {
+        arguments: vec!["--slots".into(), jobs.to_string()],
+        ..RunnerOptions::default()
+    };
+    let mut runner = world.runner_with("r1", &[], options).await?;
+    let file = printers(jobs, lines)?;
+    let sha = repository.commit("main", "Begin", &[(FILE, &file)]).await?;
+    let last = format!("work-{jobs}");
+    let running = world.eventually("all steps to be at work", SOON, async || {
+        let log = world.api.log(&name, 1, &last).await?;
+        ensure!(log.contains("line 5."), "it is:\n{log}");
+        Ok(())
+    });
+    running.await?;
+    assert!(world.stop_server().await?.success());
+    assert!(runner.stop().await?.success());
+    world.start_server().await?;
+    runner.restart()?;
+    let run = world.run_of(&name, &sha).await?;
+    assert_eq!(run.state, "passed", "{}", run.summary());
+    for number in 1..=jobs {
+        let job = format!("work-{number}");
+        assert_eq!(run.job(&job)?.attempt, 1, "it was not repeated");
+        assert_whole(&world, &name, (&run, &job), lines).await?;
+    }
     world.check_invariants().await
 }

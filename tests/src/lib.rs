@@ -14,6 +14,7 @@ pub mod docker;
 pub mod engines;
 pub mod eventually;
 pub mod github;
+pub mod half_open;
 pub mod history;
 pub mod invariants;
 pub mod laptop;

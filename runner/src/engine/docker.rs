@@ -24,6 +24,7 @@ use crate::logs::StepLog;
 
 mod container;
 mod files;
+mod output;
 mod prologue;
 mod pull;
 mod service;

@@ -3,24 +3,24 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
 use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, LogsOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use pipelines::limits::STOP_GRACE;
 use pipelines::log::Voice;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::output::{End, Output, Seen, Sink};
 use super::{DockerEngine, failed, gone, is_away, patiently, prologue, words};
 use crate::clock;
 use crate::engine::{EngineError, StepEnd, StepSpec, exit};
-use crate::logs::{StepLog, StreamLog};
+use crate::logs::StepLog;
 
 /// How often output is picked up again after the connection to the engine broke.
 const RECONNECTS_MAX: u32 = 100;
@@ -30,6 +30,10 @@ const END_SOON: Duration = Duration::from_millis(200);
 /// After an end of output, the end of the process is waited for this long before the engine's copy
 /// of the output is asked. A process may close its output and live on: then nothing new is in it.
 const END_LATE: Duration = Duration::from_secs(2);
+/// How long a look whether a container has ended may take.
+const LOOK: Duration = Duration::from_secs(10);
+/// How often in a row the output of a container that has ended may not come.
+const STALLS_MAX: u32 = 3;
 /// The exit code of a shell, and of our process 1, for a program that is not there.
 const NOT_FOUND: i64 = 127;
 
@@ -37,57 +41,6 @@ const NOT_FOUND: i64 = 127;
 const UNKNOWN: i64 = 255;
 /// Exit codes of containers that an engine ends when it is stopped.
 const BY_ENGINE: [i64; 3] = [137, 143, UNKNOWN];
-
-/// How much of each stream has been written to the log.
-#[derive(Default, Clone, Copy)]
-struct Seen {
-    out: usize,
-    err: usize,
-}
-
-/// Output of a container as it comes.
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, DockerError>> + Send>>;
-
-/// Where output goes.
-struct Sink {
-    out: StreamLog,
-    err: StreamLog,
-    seen: Seen,
-}
-
-impl Sink {
-    /// Takes a stream to its end. `skip`: what of it is known already. Answers whether the stream
-    /// ended as it should.
-    async fn take(&mut self, mut output: Output, mut skip: Seen) -> bool {
-        while let Some(chunk) = output.next().await {
-            let (bytes, voice) = match chunk {
-                Ok(LogOutput::StdErr { message }) => (message, Voice::Err),
-                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
-                    (message, Voice::Out)
-                }
-                Ok(LogOutput::StdIn { .. }) => continue,
-                Err(error) => {
-                    tracing::debug!(%error, "the output of a container broke off");
-                    return false;
-                }
-            };
-            let (known, seen, log) = match voice {
-                Voice::Err => (&mut skip.err, &mut self.seen.err, &mut self.err),
-                Voice::Out | Voice::Note => (&mut skip.out, &mut self.seen.out, &mut self.out),
-            };
-            let drop = bytes.len().min(*known);
-            *known -= drop;
-            *seen += bytes.len() - drop;
-            log.write(&bytes[drop..]).await;
-        }
-        true
-    }
-
-    async fn end(&mut self) {
-        self.out.end().await;
-        self.err.end().await;
-    }
-}
 
 impl DockerEngine {
     /// Starts a container that was made and sees it to its end. `message`: what it reads.
@@ -115,11 +68,7 @@ impl DockerEngine {
             return Err(not_started(step, &error));
         }
         tracing::trace!(target: "failpoint", "runner.started");
-        let mut sink = Sink {
-            out: log.stream(Voice::Out),
-            err: log.stream(Voice::Err),
-            seen: Seen::default(),
-        };
+        let mut sink = Sink::new(log.stream(Voice::Out), log.stream(Voice::Err));
         let (handed, code) = tokio::join!(
             hand_over(attached.input, message),
             self.follow_or_stop(name, &mut sink, Some(attached.output), stop)
@@ -144,11 +93,7 @@ impl DockerEngine {
         log: &StepLog,
         stop: &CancellationToken,
     ) -> Result<StepEnd, EngineError> {
-        let mut sink = Sink {
-            out: log.stream_again(Voice::Out),
-            err: log.stream_again(Voice::Err),
-            seen: Seen::default(),
-        };
+        let mut sink = Sink::new(log.stream_again(Voice::Out), log.stream_again(Voice::Err));
         let code = self.follow_or_stop(name, &mut sink, None, stop).await;
         sink.end().await;
         match code {
@@ -219,13 +164,15 @@ impl DockerEngine {
     ) -> Result<i64, EngineError> {
         let is_known = attached.is_some();
         let mut was_away = false;
-        let mut whole = match attached {
-            Some(output) => sink.take(output, Seen::default()).await,
+        let over = || self.is_over(name);
+        let mut end = match attached {
+            Some(output) => sink.take(output, Seen::default(), over).await,
             None => self.take_logs(name, sink).await?,
         };
+        let mut stalls = 0;
         for _ in 0..RECONNECTS_MAX {
             let since = clock::monotonic();
-            if whole {
+            if end == End::Whole {
                 match tokio::time::timeout(END_LATE, self.wait(name)).await {
                     Ok(Ok(code)) => {
                         if since.elapsed() > END_SOON {
@@ -241,8 +188,16 @@ impl DockerEngine {
                     Err(_) => {}
                 }
             }
-            was_away = was_away || self.docker.ping().await.is_err();
-            whole = self.take_logs(name, sink).await?;
+            // An engine that told that the container has ended is not away.
+            if end == End::Stalled {
+                stalls += 1;
+                if stalls == STALLS_MAX {
+                    break;
+                }
+            } else {
+                was_away = was_away || self.docker.ping().await.is_err();
+            }
+            end = self.take_logs(name, sink).await?;
         }
         let text = "cannot follow a container: the connection to the engine keeps breaking";
         Err(EngineError::Infrastructure(text.into()))
@@ -266,7 +221,7 @@ impl DockerEngine {
     }
 
     /// Reads the engine's own copy of the output, from where the live one broke off, to its end.
-    async fn take_logs(&self, name: &str, sink: &mut Sink) -> Result<bool, EngineError> {
+    async fn take_logs(&self, name: &str, sink: &mut Sink) -> Result<End, EngineError> {
         // An engine that restarts is waited for here.
         patiently(|| self.docker.inspect_container(name, None))
             .await
@@ -278,7 +233,19 @@ impl DockerEngine {
             .build();
         let known = sink.seen;
         let rest = Box::pin(self.docker.logs(name, Some(options)));
-        Ok(sink.take(rest, known).await)
+        let over = || self.is_over(name);
+        Ok(sink.take(rest, known, over).await)
+    }
+
+    /// Whether the engine says, soon, that the process of a container has ended.
+    async fn is_over(&self, name: &str) -> bool {
+        let look = self.docker.inspect_container(name, None);
+        let state = match tokio::time::timeout(LOOK, look).await {
+            Ok(Ok(container)) => container.state,
+            // Whoever cannot say it now is asked again.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        state.is_some_and(|state| state.running == Some(false))
     }
 
     /// TERM, grace, KILL.
