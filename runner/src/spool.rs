@@ -32,8 +32,10 @@ pub(crate) use known::Known;
 const BATCH: Duration = Duration::from_millis(200);
 /// Between two tries of what the disk refuses.
 const DISK_RETRY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
-/// How often in a row the disk may refuse before the job is ended: about a minute's worth.
-const DISK_TRIES: u32 = 60;
+/// How often in a row the disk may refuse before the job is ended: some time to make room.
+const DISK_TRIES: u32 = 20;
+/// Bytes kept free for the last word of a log whose disk is full: what is missing.
+const RESERVE: usize = 4096;
 
 /// Where the log goes: the server, or a stand-in of it.
 pub trait Uplink: Clone + Send + Sync + 'static {
@@ -67,6 +69,8 @@ pub async fn open(
         path: file.to_owned(),
     };
     let created = created.into_std().await;
+    // A disk that is full already will say so when the log is written.
+    let _ = tokio::fs::write(spool.reserve(), [b' '; RESERVE]).await;
     Ok(start(
         (created, spool),
         Known::default(),
@@ -128,7 +132,7 @@ fn start(
         hurry: false,
     });
     let acknowledged = Arc::new(watch::channel(stored).0);
-    let base = spool.base;
+    let (base, reserve) = (spool.base, spool.reserve());
     tokio::spawn(ship(
         spool,
         progress,
@@ -138,6 +142,7 @@ fn start(
     ));
     let keeper = Keeper {
         file: Arc::new(file),
+        reserve,
         base,
         written,
         acknowledged: acknowledged.subscribe(),
@@ -164,6 +169,11 @@ struct Spool {
 }
 
 impl Spool {
+    /// A file that is deleted to make room for the last word.
+    fn reserve(&self) -> PathBuf {
+        self.path.with_extension("reserve")
+    }
+
     /// The bytes from `offset` on: at most one call's worth, and whole records where possible.
     async fn read(&self, offset: u64, end: u64) -> std::io::Result<Vec<u8>> {
         let length = (end - offset).min(LOG_CHUNK_BYTES_MAX as u64);
@@ -182,13 +192,14 @@ impl Spool {
 struct Keeper {
     /// Not tokio's: that one tells of a failed write at the next call, when part of it is lost.
     file: Arc<File>,
+    reserve: PathBuf,
     base: u64,
     written: watch::Sender<Progress>,
     acknowledged: watch::Receiver<u64>,
     full: bool,
     /// How much of a full log was dropped since it was last told, and of which step.
     dropped: Option<(u32, u64)>,
-    /// The disk was given up: what comes is dropped, so that nobody waits for it.
+    /// The disk was given up: what comes is dropped if it still refuses, so that nobody waits.
     broken: bool,
     stop: Stop,
 }
@@ -211,7 +222,9 @@ impl Keeper {
                 match entry {
                     Entry::Record { bytes, voice } => self.take(&mut buffer, &bytes, voice),
                     Entry::Flush(done) => {
-                        self.tell_gap(&mut buffer);
+                        if !self.broken {
+                            self.tell_gap(&mut buffer);
+                        }
                         flushes.push(done);
                     }
                 }
@@ -227,19 +240,33 @@ impl Keeper {
     }
 
     /// Appends. While the disk refuses, the queue fills and the process waits; after
-    /// [`DISK_TRIES`] the job is ended.
-    async fn append(&mut self, buffer: Vec<u8>) {
-        if buffer.is_empty() || self.broken {
+    /// [`DISK_TRIES`] the job is ended. From then on each batch has one try, behind word of what is
+    /// missing.
+    async fn append(&mut self, output: Vec<u8>) {
+        let (dropped, mut buffer) = (self.dropped, Vec::new());
+        if self.broken {
+            self.tell_gap(&mut buffer);
+        }
+        buffer.extend_from_slice(&output);
+        if buffer.is_empty() {
             return;
         }
         let bytes: Arc<[u8]> = buffer.into();
         let at = self.written.borrow().written - self.base;
         let mut tries = 1;
         while let Err(error) = self.write(at, bytes.clone()).await {
+            if self.broken {
+                self.dropped = dropped;
+                self.lose(&output);
+                return;
+            }
             tracing::error!(%error, tries, "cannot write a log to disk: its job waits");
             if tries >= DISK_TRIES {
                 self.broken = true;
+                // Best effort: the reason of the job's end says it, too.
+                let _ = tokio::fs::remove_file(&self.reserve).await;
                 self.stop.ask(StopCause::Broken(cannot_write(&error)));
+                self.lose(&output);
                 return;
             }
             tries += 1;

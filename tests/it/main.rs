@@ -25,6 +25,7 @@ mod races;
 mod reattach;
 mod reconcile;
 mod replay;
+mod runner_disk;
 mod runner_loss;
 mod scenarios;
 mod schedules;

@@ -1,7 +1,7 @@
 //! The bound of a log: what comes after it is dropped, and the log says so and how much.
 
 use pipelines::limits::LOG_BYTES_MAX;
-use pipelines::log::{Record, Voice};
+use pipelines::log::{Record, Voice, records};
 
 use super::Keeper;
 use crate::clock;
@@ -23,10 +23,7 @@ impl Keeper {
             buffer.extend_from_slice(bytes);
             return;
         }
-        let record = Record::read(bytes.strip_suffix(b"\n").unwrap_or(bytes));
-        let step = record.step;
-        let dropped = self.dropped.get_or_insert((step, 0));
-        *dropped = (step, dropped.1 + record.text.len() as u64 + 1);
+        let step = self.lose(bytes);
         if self.full {
             return;
         }
@@ -44,7 +41,18 @@ impl Keeper {
         .write(buffer);
     }
 
-    /// Marks how much is missing of a log that was full.
+    /// Counts records that nobody will read; answers the step of the last one.
+    pub(super) fn lose(&mut self, bytes: &[u8]) -> u32 {
+        let mut last = 0;
+        for record in records(bytes) {
+            let (_, before) = self.dropped.unwrap_or_default();
+            self.dropped = Some((record.step, before + record.text.len() as u64 + 1));
+            last = record.step;
+        }
+        last
+    }
+
+    /// Marks how much is missing of a log that was full, or whose disk was.
     pub(super) fn tell_gap(&mut self, buffer: &mut Vec<u8>) {
         if let Some((step, bytes)) = self.dropped.take() {
             Record {

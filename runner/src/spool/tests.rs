@@ -126,6 +126,7 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
     let written = LOG_BYTES_MAX - bound::NOTES_RESERVE - 10;
     let mut keeper = Keeper {
         file: Arc::new(file),
+        reserve: PathBuf::from("none"),
         base: 0,
         written: watch::channel(Progress {
             written,
@@ -159,8 +160,10 @@ async fn a_full_log_drops_output_says_so_and_keeps_notes() {
 #[tokio::test]
 async fn a_full_disk_ends_the_job_and_frees_its_writers() {
     let (server, stop) = (Server::default(), Stop::default());
-    let device = Path::new("/dev/full");
-    let log = open(device, 0, server.clone(), stop.clone()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    let log = open(&file, 0, server.clone(), stop.clone()).await.unwrap();
     for index in 0..3000 {
         log.note(1, &format!("line {index}")).await;
     }
