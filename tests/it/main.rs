@@ -1,6 +1,7 @@
 //! Stories: the real programs, from a signed push to what a person sees. One module for each part
 //! of the promise; everything they share is in the library beside them.
 
+mod cancel;
 mod delivery;
 mod deploy;
 mod deploy_loss;
