@@ -39,6 +39,7 @@ pub fn words(code: i64, out_of_memory: bool) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// F25
     #[test]
     fn codes_have_words() {
         let cases = [

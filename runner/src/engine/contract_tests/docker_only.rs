@@ -42,6 +42,7 @@ async fn every_byte_of_output_arrives() {
     .await;
 }
 
+/// F25
 #[tokio::test]
 async fn ends_have_words() {
     with_docker(|subject| async move {
@@ -60,6 +61,8 @@ async fn ends_have_words() {
             ),
             (3, "kill -SEGV $$", 139, "killed by SIGSEGV (exit code 139)"),
             (4, "false; echo never", 1, "exit code 1"),
+            (5, "kill -KILL $$", 137, "killed by SIGKILL (exit code 137)"),
+            (6, "exit 255", 255, "exit code 255"),
         ] {
             let (end, _) = subject.play(&subject.step(step, script), None).await;
             assert_eq!(end, exited(code, words), "{script}");
