@@ -67,7 +67,8 @@ fn play(story: Story, is_short: bool) -> Result<End> {
     // All crates together, as `make test` does it: alone, each would be built with other features.
     command.args(["test", "--quiet", "--locked", "--workspace"]);
     command.args(["--lib", "--bins", "--test", "it", "--", &story.name]);
-    command.current_dir(root());
+    // The report has room for causes, not for the way there.
+    command.current_dir(root()).env("RUST_BACKTRACE", "0");
     if !is_short {
         command.env("SEAWORTHY_CAMPAIGN", "1");
     }
