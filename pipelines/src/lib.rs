@@ -17,6 +17,7 @@ pub mod junit;
 pub mod limits;
 pub mod log;
 pub mod names;
+pub mod order;
 pub mod pattern;
 pub mod plan;
 pub mod planner;

@@ -20,6 +20,7 @@ mod checks;
 mod groups;
 mod plans;
 mod random;
+mod webhooks;
 
 use random::Random;
 

@@ -1,5 +1,6 @@
 //! SplitMix64: small, good enough, and the same on every machine.
 
+#[derive(Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
