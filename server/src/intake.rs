@@ -12,11 +12,12 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use pipelines::event::GitEvent;
 use pipelines::ids::{DeliveryId, RepoId, RunId};
+use pipelines::order::{HeadMove, Order, is_gone};
 use pipelines::timestamp::Timestamp;
 
 use crate::app::App;
 use crate::github::GitHubError;
-use crate::github::payload::{HeadMove, Incoming};
+use crate::github::payload::Incoming;
 use crate::store::deliveries::{self, Delivery, End};
 use crate::store::heads;
 use crate::store::repos::{self, Repo};
@@ -37,7 +38,6 @@ mod tests;
 pub use start::{StartError, Wanted, rerun, start};
 pub(crate) use start::{Startable, startable};
 
-use order::Order;
 use record::Batch;
 
 /// GitHub itself forgets a delivery after three days.
@@ -139,9 +139,12 @@ async fn handle(app: &App, delivery: &Delivery) -> anyhow::Result<Handled> {
             again(app, delivery, run).await
         }
         Incoming::Gone(repo, moved, words) => {
-            let mut tx = app.store.begin().await?;
-            heads::remove(&mut tx, (repo.id, &moved.name), &moved.after).await?;
-            tx.commit().await?;
+            let head = heads::find(app.store.reader(), repo.id, &moved.name).await?;
+            if head.is_some_and(|head| is_gone(&head.handled(), &moved)) {
+                let mut tx = app.store.begin().await?;
+                heads::remove(&mut tx, (repo.id, &moved.name), &moved.after).await?;
+                tx.commit().await?;
+            }
             Ok(Handled::Closed(End::Ignored, words))
         }
         Incoming::Git(repo, event, moved) => {
@@ -168,7 +171,7 @@ async fn git(
         let order = order::find(github, (repo, delivery.id()), (head, moved)).await?;
         match order {
             Order::Known => Ok((order, None)),
-            Order::Next | Order::Late(_) => {
+            Order::First | Order::Next | Order::Late(_) => {
                 let material = material::fetch(github, repo, event).await?;
                 Ok((order, Some(material)))
             }
@@ -177,6 +180,9 @@ async fn git(
     let (order, material) = match read.await {
         Ok((order, Some(material))) => (order, material),
         Ok((_, None)) => {
+            let mut tx = app.store.begin().await?;
+            heads::confirm(&mut tx, repo.id, moved).await?;
+            tx.commit().await?;
             let words = format!("`{}` was there already, and its runs are made", moved.name);
             return Ok(Handled::Closed(End::Done, words));
         }

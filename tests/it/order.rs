@@ -84,3 +84,25 @@ async fn deliveries_in_reverse_order_end_as_those_in_order() -> Result<()> {
     assert_eq!(ends[1], ends[0]);
     Ok(())
 }
+
+/// F10: a branch is forced back, and what had led away from there is told last.
+#[tokio::test]
+async fn what_was_before_a_forced_push_takes_the_place_of_nothing() -> Result<()> {
+    let world = World::start().await?;
+    world.github.hold_deliveries();
+    let repository = world.repository("acme/shop").await?;
+    let file = file()?;
+    let first = repository.commit("main", "A", &[(FILE, &file)]).await?;
+    let second = repository.commit("main", "B", &[("b", "")]).await?;
+    let back = [("refs/heads/main", Some(first.as_str()))];
+    repository.push_refs(&back).await?;
+    let deliveries = world.github.deliveries_of("push");
+    for place in [2, 0, 1] {
+        ensure!(world.github.deliver(deliveries[place].id).await?.accepted());
+    }
+    insta::assert_snapshot!(results(&world, &[("A", first), ("B", second)]).await?, @r"
+    A: push of main queued
+    B: push of main superseded
+    ");
+    Ok(())
+}

@@ -173,13 +173,18 @@ impl GitHub {
     }
 }
 
+/// When GitHub answered, in seconds by its own clock.
+pub(super) fn sent_at(answer: &Answer) -> Option<i64> {
+    let date = answer.headers.get(header::DATE)?;
+    let date = rfc2822::parse(date.to_str().ok()?).ok()?;
+    Some(date.timestamp().as_second())
+}
+
 /// GitHub does not take our claim. An administrator can put this right, and then everything goes on:
 /// so it is "later". A wrong clock is told from a wrong key by the moment of the answer.
 fn no_identity(answer: &Answer, now: Timestamp) -> GitHubError {
     let words = message(&answer.body);
-    let date = answer.headers.get(header::DATE);
-    let theirs = date.and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
-    let off = theirs.map_or(0, |theirs| now.0 / 1000 - theirs.timestamp().as_second());
+    let off = sent_at(answer).map_or(0, |theirs| now.0 / 1000 - theirs);
     let cause = match off {
         off if off.abs() <= CLOCK_SECONDS_MAX => {
             "check SEAWORTHY_GITHUB_APP_ID and SEAWORTHY_GITHUB_PRIVATE_KEY_FILE".to_owned()

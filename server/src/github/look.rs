@@ -4,7 +4,7 @@
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-use super::app::Purpose;
+use super::app::{Purpose, sent_at};
 use super::payload::pull_head;
 use super::{Answer, Call, GitHub, GitHubError, escape, judge};
 use crate::store::repos::Repo;
@@ -60,6 +60,8 @@ pub(crate) struct Listed {
     pub(crate) name: String,
     /// The object that stands there.
     pub(crate) sha: String,
+    /// When, in seconds by GitHub's clock.
+    pub(crate) at: Option<i64>,
     /// The pull request, as GitHub tells it in webhooks too.
     pub(crate) pull: Option<Value>,
 }
@@ -96,6 +98,7 @@ impl GitHub {
             if answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(None);
             }
+            let at = sent_at(&answer);
             let more = next_page(&answer).is_some();
             let etag = answer.headers.get(header::ETAG);
             let etag = etag.and_then(|etag| etag.to_str().ok()).map(str::to_owned);
@@ -110,7 +113,7 @@ impl GitHub {
             let items = body.as_array().into_iter().flatten();
             found
                 .heads
-                .extend(items.filter_map(|item| listed(what, item)));
+                .extend(items.filter_map(|item| listed(what, item, at)));
             if !more {
                 break;
             }
@@ -178,17 +181,19 @@ fn about(repo: &Repo) -> Value {
     })
 }
 
-fn listed(what: Listing, item: &Value) -> Option<Listed> {
+fn listed(what: Listing, item: &Value, at: Option<i64>) -> Option<Listed> {
     let text = |pointer: &str| Some(item.pointer(pointer)?.as_str()?.to_owned());
     match what {
         Listing::Branches | Listing::Tags => Some(Listed {
             name: text("/ref")?,
             sha: text("/object/sha")?,
+            at,
             pull: None,
         }),
         Listing::Pulls => Some(Listed {
             name: pull_head(item.get("number")?.as_u64()?),
             sha: text("/head/sha")?,
+            at,
             pull: Some(item.clone()),
         }),
     }

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use pipelines::event::{EventKind, GitEvent, PullRequest};
 use pipelines::ids::{RepoId, RunId};
 use pipelines::names::{BranchName, CommitSha, InvalidName, RepoName, TagName};
+use pipelines::order::HeadMove;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::store::repos::Repo;
 
 mod head;
 
-pub(crate) use head::{HeadMove, pull_head};
+pub(crate) use head::pull_head;
 
 /// What a delivery means for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,8 @@ struct Payload {
     pull_request: Option<Proposal>,
     // Of a check.
     check_run: Option<CheckRun>,
+    /// When we found it, of what no webhook told.
+    found_at: Option<Value>,
     // Of an installation.
     #[serde(default)]
     repositories_removed: Vec<RepositoryNumber>,
@@ -83,6 +87,7 @@ struct Repository {
     #[serde(default)]
     private: bool,
     default_branch: String,
+    pushed_at: Option<Value>,
 }
 
 /// The repository a payload is about; none if it is about none, or cannot be read.
@@ -124,6 +129,7 @@ struct Proposal {
     title: String,
     head: Side,
     base: Side,
+    updated_at: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]

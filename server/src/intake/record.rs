@@ -6,15 +6,15 @@ use pipelines::environment::Environments;
 use pipelines::event::{EventKind, GitEvent};
 use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
 use pipelines::job::State;
+use pipelines::order::{HeadMove, Order};
 use pipelines::plan::{Concurrency, Newest, Plan};
 use pipelines::run::{Run, RunEvent};
 use pipelines::timestamp::Timestamp;
 use serde_json::json;
 
 use super::decide::{Decided, Decision, Verdict};
-use super::order::{self, Order};
+use super::order;
 use crate::app::App;
-use crate::github::payload::HeadMove;
 use crate::live::Topic;
 use crate::progress;
 use crate::store::deliveries::{self, End};
@@ -48,13 +48,18 @@ impl Batch<'_> {
 }
 
 /// Stores the runs, their beginnings, what GitHub must be told, and the end of the delivery.
-pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<RunNumber>> {
+pub(super) async fn record(app: &App, mut batch: Batch<'_>) -> anyhow::Result<Vec<RunNumber>> {
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     if let Some(delivery) = batch.delivery
         && !deliveries::is_open(&mut tx, delivery).await?
     {
         return Ok(Vec::new());
+    }
+    if let Some((moved, Order::First)) = batch.moved
+        && late::is_newer_made(&mut tx, batch.repo.id, batch.event, moved.at).await?
+    {
+        batch.moved = Some((moved, Order::Late(None)));
     }
     // What a person starts brings no news of the repository, only what was read here before the calls;
     // what comes late brings old news.
@@ -82,9 +87,8 @@ pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<Ru
     if let Some(delivery) = batch.delivery {
         let words = outcome(&batch, &numbers);
         deliveries::close(&mut tx, delivery, (End::Done, &words), now).await?;
-        if let Some((moved, Order::Next)) = batch.moved {
-            let head = (batch.repo.id, moved.name.as_str());
-            heads::advance(&mut tx, head, (&moved.after, delivery)).await?;
+        if let Some((moved, Order::First | Order::Next)) = batch.moved {
+            heads::advance(&mut tx, (batch.repo.id, moved), delivery).await?;
         }
     }
     tx.commit().await?;
@@ -193,6 +197,7 @@ async fn store_run(
         concurrency,
         templates: &templates,
         schedule_at,
+        event_at: batch.moved.and_then(|(moved, _)| moved.at),
     };
     let Some((run, number)) = runs::insert(tx, new, now).await? else {
         return Ok(None);

@@ -97,6 +97,7 @@ impl World {
             concurrency: None,
             templates: "[]",
             schedule_at: None,
+            event_at: None,
         };
         let now = self.app.clock.now();
         let mut tx = self.app.store.begin().await.unwrap();

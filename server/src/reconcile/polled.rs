@@ -156,6 +156,7 @@ async fn store(
     if let Some(mut payload) = payload {
         // No two of them have the same bytes, which would make them one delivery.
         payload["found"] = guid.as_str().into();
+        payload["found_at"] = listed.at.into();
         super::store(app, (&guid, event), &payload).await?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! older event from a newer one, and what no webhook told.
 
 use pipelines::ids::{DeliveryId, RepoId};
+use pipelines::order::{self, HeadMove};
 use pipelines::timestamp::Timestamp;
 
 use super::{Reader, Tx};
@@ -14,6 +15,7 @@ pub(crate) struct Head {
     /// The object it stood at; of an annotated tag the tag itself.
     pub(crate) sha: String,
     pub(crate) delivery_id: Option<i64>,
+    event_at: Option<i64>,
 }
 
 impl Head {
@@ -21,39 +23,68 @@ impl Head {
     pub(crate) fn delivery(&self) -> Option<DeliveryId> {
         self.delivery_id.map(DeliveryId)
     }
+
+    /// What later events are compared with.
+    pub(crate) fn handled(&self) -> order::Head {
+        order::Head {
+            object: self.sha.clone(),
+            by: self.delivery(),
+            at: self.event_at.map(Timestamp),
+        }
+    }
 }
 
 /// Where a head stood.
 pub(crate) async fn find(db: &Reader, repo: RepoId, name: &str) -> sqlx::Result<Option<Head>> {
-    sqlx::query_as("select name, sha, delivery_id from heads where repo_id = ? and name = ?")
-        .bind(repo.0)
-        .bind(name)
-        .fetch_optional(db)
-        .await
+    sqlx::query_as(
+        "select name, sha, delivery_id, event_at from heads where repo_id = ? and name = ?",
+    )
+    .bind(repo.0)
+    .bind(name)
+    .fetch_optional(db)
+    .await
 }
 
 /// All heads of a repository: few people have more than some thousand branches and tags.
 pub(crate) async fn of_repo(db: &Reader, repo: RepoId) -> sqlx::Result<Vec<Head>> {
-    sqlx::query_as("select name, sha, delivery_id from heads where repo_id = ? limit 200000")
-        .bind(repo.0)
-        .fetch_all(db)
-        .await
+    sqlx::query_as(
+        "select name, sha, delivery_id, event_at from heads where repo_id = ? limit 200000",
+    )
+    .bind(repo.0)
+    .fetch_all(db)
+    .await
 }
 
 /// A delivery has been handled: the head stands there now.
 pub(crate) async fn advance(
     tx: &mut Tx,
-    (repo, name): (RepoId, &str),
-    (sha, delivery): (&str, DeliveryId),
+    (repo, moved): (RepoId, &HeadMove),
+    delivery: DeliveryId,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "insert into heads (repo_id, name, sha, delivery_id) values (?1, ?2, ?3, ?4) \
-         on conflict (repo_id, name) do update set sha = ?3, delivery_id = ?4",
+        "insert into heads (repo_id, name, sha, delivery_id, event_at) values (?1, ?2, ?3, ?4, ?5) \
+         on conflict (repo_id, name) do update set sha = ?3, delivery_id = ?4, event_at = ?5",
     )
     .bind(repo.0)
-    .bind(name)
-    .bind(sha)
+    .bind(&moved.name)
+    .bind(&moved.after)
     .bind(delivery.0)
+    .bind(moved.at.map(|at| at.0))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// It has been told again that a head stands there: since when is the last time it came there.
+pub(crate) async fn confirm(tx: &mut Tx, repo: RepoId, moved: &HeadMove) -> sqlx::Result<()> {
+    sqlx::query(
+        "update heads set event_at = max(coalesce(event_at, 0), ?4) \
+         where repo_id = ?1 and name = ?2 and sha = ?3 and ?4 is not null",
+    )
+    .bind(repo.0)
+    .bind(&moved.name)
+    .bind(&moved.after)
+    .bind(moved.at.map(|at| at.0))
     .execute(&mut **tx)
     .await?;
     Ok(())

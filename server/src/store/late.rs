@@ -3,6 +3,7 @@
 use pipelines::event::GitEvent;
 use pipelines::ids::{DeliveryId, RepoId, RunId, RunNumber};
 use pipelines::names::PipelineName;
+use pipelines::timestamp::Timestamp;
 
 use super::Tx;
 
@@ -30,18 +31,46 @@ pub(crate) async fn is_made(
     .await
 }
 
-/// The number of the run that a delivery has made of the same pipeline as `like`, if it has.
+/// Whether there are runs of the same ref or pull request, of something that happened after that
+/// moment.
+pub(crate) async fn is_newer_made(
+    tx: &mut Tx,
+    repo: RepoId,
+    event: &GitEvent,
+    at: Option<Timestamp>,
+) -> sqlx::Result<bool> {
+    let pull_request = event.pull_request.as_ref();
+    sqlx::query_scalar(
+        "select exists (select 1 from runs where repo_id = ? and event = ? and branch is ? \
+         and tag is ? and pull_request is ? and event_at > ?)",
+    )
+    .bind(repo.0)
+    .bind(event.kind.as_str())
+    .bind(event.branch.as_ref().map(AsRef::<str>::as_ref))
+    .bind(event.tag.as_ref().map(AsRef::<str>::as_ref))
+    .bind(pull_request.and_then(|pull| i64::try_from(pull.number).ok()))
+    .bind(at.map(|at| at.0))
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// The newest run of the same pipeline and ref or pull request as `late` that is of something newer:
+/// of that delivery, or of what happened later.
 pub(crate) async fn newer_number(
     tx: &mut Tx,
-    delivery: DeliveryId,
-    like: RunId,
+    delivery: Option<DeliveryId>,
+    late: RunId,
 ) -> sqlx::Result<Option<RunNumber>> {
     let number: Option<i64> = sqlx::query_scalar(
-        "select number from runs where delivery_id = ? \
-         and pipeline = (select pipeline from runs where id = ?)",
+        "select newer.number from runs as late join runs as newer \
+         on newer.repo_id = late.repo_id and newer.branch is late.branch \
+         and newer.tag is late.tag and newer.pull_request is late.pull_request \
+         and newer.event = late.event and newer.pipeline = late.pipeline \
+         where late.id = ?1 and (newer.delivery_id = ?2 or newer.event_at > late.event_at) \
+         order by newer.number desc limit 1",
     )
-    .bind(delivery.0)
-    .bind(like.0)
+    .bind(late.0)
+    .bind(delivery.map(|delivery| delivery.0))
     .fetch_optional(&mut **tx)
     .await?;
     Ok(number.map(RunNumber))

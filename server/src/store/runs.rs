@@ -31,6 +31,8 @@ pub(crate) struct NewRun<'a> {
     pub(crate) templates: &'a str,
     /// The moment of the schedule that started it.
     pub(crate) schedule_at: Option<Timestamp>,
+    /// When its event happened, by GitHub's clock.
+    pub(crate) event_at: Option<Timestamp>,
 }
 
 /// Stores a run under the next number of its repository. None if this delivery has made a run of
@@ -58,8 +60,8 @@ pub(crate) async fn insert(
         "insert into runs (repo_id, number, pipeline, delivery_id, event, trust, branch, tag, \
          pull_request, commit_sha, title, author, state, reason, problems, file, rerun_of, \
          inputs, templates, concurrency_group, concurrency_newest, schedule_at, \
-         created_at, finished_at) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         event_at, created_at, finished_at) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          returning id",
     )
     .bind(new.repo.0)
@@ -90,6 +92,7 @@ pub(crate) async fn insert(
             .map(|concurrency| concurrency.newest.as_str()),
     )
     .bind(new.schedule_at.map(|at| at.0))
+    .bind(new.event_at.map(|at| at.0))
     .bind(now.0)
     .bind(new.state.is_final().then_some(now.0))
     .fetch_one(&mut **tx)

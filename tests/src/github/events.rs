@@ -42,6 +42,10 @@ pub(super) fn addressed(
 ) -> Option<Value> {
     let installation = lock(&hub.state).installation_of(repo)?;
     payload["repository"] = json::repository(hub, repo);
+    if payload.get("pusher").is_some() {
+        // In a push, and nowhere else, this is a number.
+        payload["repository"]["pushed_at"] = repo.pushed_at.as_second().into();
+    }
     payload["sender"] = json::person(hub, sender);
     payload["installation"] =
         json!({ "id": installation, "node_id": json::node_id("I", installation) });

@@ -148,6 +148,28 @@ fn the_head_of_an_event_is_told_as_git_has_it() {
 }
 
 #[test]
+fn the_moment_of_an_event_is_told_as_a_number_or_a_text_or_not_at_all() {
+    let at = |payload: &Value| match read("push", payload) {
+        Incoming::Git(_, _, moved) => moved.at.map(|at| at.0),
+        other => panic!("nothing has moved: {other:?}"),
+    };
+    let mut payload = push("refs/heads/main");
+    let mut moments = Vec::new();
+    for pushed_at in [
+        json!(5),
+        json!("1970-01-01T00:00:06Z"),
+        json!(1e300),
+        Value::Null,
+    ] {
+        payload["repository"]["pushed_at"] = pushed_at;
+        moments.push(at(&payload));
+    }
+    payload["found_at"] = json!(7);
+    moments.push(at(&payload));
+    assert_eq!(moments, [Some(5000), Some(6000), None, None, Some(7000)]);
+}
+
+#[test]
 fn odd_names_are_ignored_with_the_rule_they_break() {
     for name in ["-rf", "a..b", "a b", "a\u{7}b", "", "x.lock", "@{0}"] {
         let words = ignored("push", &push(&format!("refs/heads/{name}")));
