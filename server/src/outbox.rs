@@ -2,7 +2,8 @@
 //! check sent equals the run's state, however many changes lie between.
 //!
 //! A subject (`check:RUN`) is handled by one tick at a time and in order; GitHub's limits are kept by
-//! `github/limiter.rs`, which lets changes through one by one.
+//! `github/limiter.rs`, which lets an installation's changes through one by one. Installations do not
+//! wait for each other.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_lc_rs::rand;
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use pipelines::definition::Problem;
 use pipelines::ids::{RepoId, RunId};
 use pipelines::timestamp::Timestamp;
@@ -34,35 +36,45 @@ const PATIENCE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// What has been said is kept for a while, for people who ask what was said.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Sends one message, if one is due.
+/// So many installations are told something side by side: their messages wait for GitHub.
+const SIDE_BY_SIDE: u32 = 8;
+
+/// Sends what is due: one message of each installation.
 pub async fn tick(app: &App) -> anyhow::Result<Did> {
     let Some(github) = &app.github else {
         return Ok(Did::Nothing);
     };
     let now = app.clock.now();
-    let Some(due) = outbox::next_due(app.store.reader(), now).await? else {
+    let due = outbox::next_due(app.store.reader(), now, SIDE_BY_SIDE).await?;
+    if due.is_empty() {
         return Ok(Did::Nothing);
-    };
+    }
+    let told = join_all(due.iter().map(|due| tell(app, github, due))).await;
+    told.into_iter().collect::<anyhow::Result<Vec<()>>>()?;
+    Ok(Did::Something)
+}
+
+async fn tell(app: &App, github: &GitHub, due: &Due) -> anyhow::Result<()> {
     // Noted before the call: if the answer is lost with this process, the next attempt looks first
     // whether the check is there already.
     let mut tx = app.store.begin().await?;
-    outbox::note_attempt(&mut tx, &due).await?;
+    outbox::note_attempt(&mut tx, due).await?;
     tx.commit().await?;
     tracing::trace!(target: "failpoint", "outbox.noted");
     // A fault or a panic over one message must not keep the others from being sent.
-    match AssertUnwindSafe(send(app, github, &due))
+    match AssertUnwindSafe(send(app, github, due))
         .catch_unwind()
         .await
     {
         Ok(Ok(Ok(()))) => app.metrics.github("sent"),
-        Ok(Ok(Err(error))) => failed(app, &due, &error).await?,
-        Ok(Err(error)) => fault(app, &due, &format!("{error:#}")).await?,
+        Ok(Ok(Err(error))) => failed(app, due, &error).await?,
+        Ok(Err(error)) => fault(app, due, &format!("{error:#}")).await?,
         Err(panic) => {
             app.metrics.panic("outbox");
-            fault(app, &due, tasks::words(&*panic)).await?;
+            fault(app, due, tasks::words(&*panic)).await?;
         }
     }
-    Ok(Did::Something)
+    Ok(())
 }
 
 /// Sends what is due now. The outer error is ours, the inner one GitHub's.

@@ -44,16 +44,22 @@ impl Due {
     }
 }
 
-/// The subject that has waited longest, of those whose pause is over. A new note does not end the
-/// pause that an earlier one is in.
-pub(crate) async fn next_due(db: &Reader, now: Timestamp) -> sqlx::Result<Option<Due>> {
+/// The subjects that have waited longest, one of each installation, of those whose pause is over. A
+/// new note does not end the pause that an earlier one is in.
+pub(crate) async fn next_due(db: &Reader, now: Timestamp, limit: u32) -> sqlx::Result<Vec<Due>> {
+    // SQLite gives the columns of that row which has the least.
     sqlx::query_as(
-        "select subject, max(id) as last_id, min(created_at) as created_at, \
-         max(attempts) as attempts from outbox where done_at is null \
-         group by subject having max(next_at) <= ? order by min(id) limit 1",
+        "select subject, last_id, open.created_at, attempts, min(first_id) from \
+         (select subject, min(id) as first_id, max(id) as last_id, \
+         min(created_at) as created_at, max(attempts) as attempts from outbox \
+         where done_at is null group by subject having max(next_at) <= ?) as open \
+         left join runs on runs.id = cast(substr(subject, 7) as integer) \
+         left join repos on repos.id = runs.repo_id \
+         group by installation_id order by min(first_id) limit ?",
     )
     .bind(now.0)
-    .fetch_optional(db)
+    .bind(limit)
+    .fetch_all(db)
     .await
 }
 
