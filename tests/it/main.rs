@@ -2,6 +2,7 @@
 //! of the promise; everything they share is in the library beside them.
 
 mod cancel;
+mod deliveries;
 mod delivery;
 mod deploy;
 mod deploy_loss;
