@@ -187,13 +187,29 @@ async fn lines(ask: &Ask, rows: Vec<DeliveryRow>) -> Result<Vec<Line>, PageError
     for run in deliveries::made(ask.reader(), &ids).await? {
         made.entry(run.delivery_id).or_default().push(shown(&run));
     }
-    let line = |row: DeliveryRow| Line {
-        status: status(&row.state),
-        at: row.received_at.into(),
-        made: made.remove(&row.id).unwrap_or_default(),
-        row,
+    let line = |mut row: DeliveryRow| {
+        let made = made.remove(&row.id).unwrap_or_default();
+        if !made.is_empty() {
+            row.outcome = row.outcome.as_deref().and_then(without_runs);
+        }
+        Line {
+            status: status(&row.state),
+            at: row.received_at.into(),
+            made,
+            row,
+        }
     };
     Ok(rows.into_iter().map(line).collect())
+}
+
+/// What else became of a delivery whose runs are listed: links say more than their numbers.
+fn without_runs(outcome: &str) -> Option<String> {
+    let is_run = |part: &&str| {
+        let number = part.strip_prefix("run ");
+        number.is_some_and(|number| number.parse::<i64>().is_ok())
+    };
+    let rest: Vec<&str> = outcome.split("; ").filter(|part| !is_run(part)).collect();
+    (!rest.is_empty()).then(|| rest.join("; "))
 }
 
 fn shown(run: &MadeRow) -> Made {
@@ -214,5 +230,17 @@ fn status(state: &str) -> Status {
         "failed" => words::of_state(pipelines::job::State::Failed),
         // The only other word the table allows is `stored`.
         _ => words::of_state(pipelines::job::State::Queued),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_runs;
+
+    #[test]
+    fn beside_the_links_to_its_runs_only_what_else_became_of_it_is_said() {
+        assert_eq!(without_runs("run 4; run 5"), None);
+        let told = "run 4; `ci` not started: `on.push.branches` wants release; this is main";
+        assert_eq!(without_runs(told).as_deref(), told.strip_prefix("run 4; "));
     }
 }
