@@ -16,6 +16,7 @@ use pipelines::wire::{Assignment, Claim};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::live::Topic;
@@ -50,17 +51,18 @@ pub(crate) enum ClaimError {
 }
 
 /// Waits for a job for this runner: at most as long as it wants, not beyond its lease, and no longer
-/// than the server means to run.
+/// than the server means to run. Nothing is taken any more once the caller is `gone`.
 pub(crate) async fn claim(
     app: &App,
     runner: RunnerId,
     claim: &Claim,
+    gone: &CancellationToken,
 ) -> Result<Option<Assignment>, ClaimError> {
     let wait = Duration::from_secs(u64::from(claim.wait_seconds));
     let deadline = Instant::now() + wait.min(CLAIM_WAIT).min(app.leases.wait_max());
     let mut changes = app.live.subscribe();
     loop {
-        if app.draining.is_cancelled() {
+        if app.draining.is_cancelled() || gone.is_cancelled() {
             return Ok(None);
         }
         if let Some(mut assignment) = take(app, runner, claim).await? {
@@ -72,6 +74,7 @@ pub(crate) async fn claim(
         tokio::select! {
             changed = change => if changed.is_err() { return Ok(None) },
             () = app.draining.cancelled() => {}
+            () = gone.cancelled() => {}
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod access;
 pub(crate) mod actions;
 pub(crate) mod api;
 pub(crate) mod artifacts;
+pub(crate) mod finish;
 pub(crate) mod health;
 pub(crate) mod listen;
 pub(crate) mod live;
@@ -46,6 +47,7 @@ pub fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), access::guard))
         .fallback(access::nothing_here)
         .method_not_allowed_fallback(access::nothing_here)
+        .layer(from_fn(finish::finish))
         .layer(from_fn_with_state(app.clone(), access::same_origin))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().compress_when(shrinks()))

@@ -9,6 +9,7 @@ use pipelines::job::Outcome;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Bundle, Claim, Report};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::{ClaimError, claim, why_queued};
@@ -99,12 +100,33 @@ async fn a_waiting_claim_is_answered_when_a_job_becomes_ready() {
         key: Ulid::generate(),
         wait_seconds: 20,
     };
+    let stays = CancellationToken::new();
     let (assigned, run) = tokio::join!(
-        claim(&world.app, runner.id, &waiting),
+        claim(&world.app, runner.id, &waiting, &stays),
         world.run(vec![steps("unit", &[])])
     );
     assert_eq!(assigned.unwrap().unwrap().name.as_str(), "unit");
     assert_eq!(world.states(run).await.0, "running");
+}
+
+/// F46
+#[tokio::test]
+async fn a_claim_whose_caller_has_gone_takes_nothing() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &[]).await;
+    let waiting = Claim {
+        instance: runner.instance,
+        key: Ulid::generate(),
+        wait_seconds: 20,
+    };
+    let gone = CancellationToken::new();
+    let leave = async {
+        gone.cancel();
+        world.run(vec![steps("unit", &[])]).await
+    };
+    let (nothing, run) = tokio::join!(claim(&world.app, runner.id, &waiting, &gone), leave);
+    assert!(nothing.unwrap().is_none());
+    assert_eq!(world.states(run).await.0, "queued");
 }
 
 #[tokio::test]
@@ -123,11 +145,12 @@ async fn a_waiting_claim_ends_when_the_server_drains_or_the_token_is_revoked() {
         tx.commit().await.unwrap();
         world.run(vec![steps("unit", &[])]).await
     };
-    let (refused, _) = tokio::join!(claim(&world.app, runner.id, &waiting), revoke);
+    let stays = CancellationToken::new();
+    let (refused, _) = tokio::join!(claim(&world.app, runner.id, &waiting, &stays), revoke);
     assert!(matches!(refused, Err(ClaimError::Revoked)));
     let other = world.runner("bob", &["staging"]).await;
     world.app.draining.cancel();
-    let drained = claim(&world.app, other.id, &waiting).await;
+    let drained = claim(&world.app, other.id, &waiting, &stays).await;
     assert!(drained.unwrap().is_none());
 }
 

@@ -27,6 +27,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use ulid::Ulid;
 
+use super::finish::Gone;
 use super::session::bearer_text;
 use crate::app::App;
 use crate::dispatch::{self, ClaimError};
@@ -203,9 +204,10 @@ async fn hear(app: &App, caller: &Caller, instance: Ulid) -> Result<(), ApiError
     match arrival {
         Arrival::Known => {}
         Arrival::New | Arrival::Due => {
-            let mut tx = app.store.begin().await?;
-            runners::note_seen(&mut tx, caller.id, app.clock.now()).await?;
-            tx.commit().await?;
+            // It is alive, whether or not that can be noted now: a full disk costs no lease.
+            if let Err(error) = note_seen(app, caller).await {
+                tracing::warn!(runner = caller.name, %error, "cannot note that a runner is here");
+            }
         }
     }
     if arrival == Arrival::New {
@@ -214,16 +216,23 @@ async fn hear(app: &App, caller: &Caller, instance: Ulid) -> Result<(), ApiError
     Ok(())
 }
 
+async fn note_seen(app: &App, caller: &Caller) -> sqlx::Result<()> {
+    let mut tx = app.store.begin().await?;
+    runners::note_seen(&mut tx, caller.id, app.clock.now()).await?;
+    tx.commit().await
+}
+
 async fn claim(
     State(app): State<App>,
     caller: Caller,
+    Gone(gone): Gone,
     Body(claim): Body<Claim>,
 ) -> Result<Response, ApiError> {
     hear(&app, &caller, claim.instance).await?;
     if app.draining.is_cancelled() {
         return Err(draining().into());
     }
-    match dispatch::claim(&app, caller.id, &claim).await {
+    match dispatch::claim(&app, caller.id, &claim, &gone).await {
         Ok(Some(assignment)) => Ok(Json(assignment).into_response()),
         Ok(None) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(ClaimError::Revoked) => Err(unknown_token().into()),

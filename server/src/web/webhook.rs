@@ -235,14 +235,8 @@ fn is_signed(secrets: &[SecretString], body: &[u8], signature: &[u8; 32]) -> boo
 }
 
 async fn receive(State(app): State<App>, delivery: VerifiedDelivery) -> Response {
-    // Spawned, so that a client that hangs up cannot cancel half a transaction: what has begun is
-    // finished, and a redelivery then finds it.
-    let storing = tokio::spawn(store(app.clone(), delivery));
-    let stored = match tokio::time::timeout(STORE_MAX, storing).await {
-        Ok(Ok(stored)) => stored,
-        Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
-    };
-    match stored {
+    let stored = tokio::time::timeout(STORE_MAX, store(&app, delivery)).await;
+    match stored.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(Stored::New) => {
             app.metrics.delivery("stored");
             app.wake.intake.notify_one();
@@ -265,7 +259,7 @@ async fn receive(State(app): State<App>, delivery: VerifiedDelivery) -> Response
     }
 }
 
-async fn store(app: App, delivery: VerifiedDelivery) -> sqlx::Result<Stored> {
+async fn store(app: &App, delivery: VerifiedDelivery) -> sqlx::Result<Stored> {
     let body_digest = digest::digest(&digest::SHA256, &delivery.body);
     let new = NewDelivery {
         guid: &delivery.guid,

@@ -6,6 +6,7 @@ use axum::http::request::Builder;
 use axum::http::{Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use pipelines::limits::{WEBHOOK_LARGE_READERS, WEBHOOK_SMALL_BYTES_MAX};
+use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Server};
 use crate::token::hex;
@@ -175,9 +176,15 @@ async fn fifty_at_once_are_one() {
 async fn large_bodies_wait_their_turn_and_keep_no_small_one_waiting() {
     let server = Server::new().await;
     // A body that is large and never ends, as often as the server reads such at once.
+    let hung_up = CancellationToken::new();
     let slow = (0..WEBHOOK_LARGE_READERS).map(|_| {
         let begun = Bytes::from(vec![b' '; WEBHOOK_SMALL_BYTES_MAX + 1]);
-        let body = stream::iter([Ok::<_, std::io::Error>(begun)]).chain(stream::pending());
+        let hung_up = hung_up.clone();
+        let end = stream::once(async move {
+            hung_up.cancelled().await;
+            Err(std::io::Error::other("the caller has hung up"))
+        });
+        let body = stream::iter([Ok(begun)]).chain(end);
         let request = unsigned("slow").header("x-hub-signature-256", sign("wrong", BODY));
         server.send(request.body(Body::from_stream(body)).unwrap())
     });
@@ -195,6 +202,7 @@ async fn large_bodies_wait_their_turn_and_keep_no_small_one_waiting() {
         () = honest => {}
     }
     // Who has given up has given back.
+    hung_up.cancel();
     let large = format!("\"{}\"", "x".repeat(WEBHOOK_SMALL_BYTES_MAX));
     let answer = server.send(signed("large", &large)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
