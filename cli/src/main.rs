@@ -20,7 +20,8 @@ use clap::{Parser, Subcommand};
 #[command(name = "seaworthy", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 the work failed; 2 wrong use; 3 configuration refused; \
-                        4 storage refused (locked, damaged or of a newer version); 130 interrupted."
+                        4 storage refused (locked, damaged or of a newer version); 5 the disk failed \
+                        while serving; 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -53,6 +54,7 @@ enum Exit {
     Usage = 2,
     Configuration = 3,
     Storage = 4,
+    Disk = 5,
     Interrupted = 130,
 }
 
@@ -64,6 +66,7 @@ impl Exit {
             2 => Self::Usage,
             3 => Self::Configuration,
             4 => Self::Storage,
+            5 => Self::Disk,
             _ => Self::Failed,
         }
     }

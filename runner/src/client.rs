@@ -322,7 +322,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> CallError {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
             CallError::Unreachable(message)
         }
-        status if status.is_server_error() => CallError::Unreachable(message),
+        // It is ours that says this one: waiting would not help.
+        status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
+            CallError::Unreachable(message)
+        }
         status => CallError::Refused {
             status: status.as_u16(),
             message,

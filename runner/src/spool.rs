@@ -363,6 +363,15 @@ async fn ship(
                 lost.cancel();
                 return;
             }
+            // The job ends, and without a log its result can be told all the same.
+            Err(CallError::Refused {
+                status: 507,
+                message,
+            }) => {
+                tracing::error!(message, "a log cannot be kept: its job is ended");
+                stop.ask(StopCause::Broken(message));
+                return;
+            }
             Err(error) => {
                 if !lost.is_cancelled() {
                     tracing::warn!(%error, "a log was refused: the job is given up");

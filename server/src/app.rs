@@ -87,7 +87,7 @@ impl App {
             public_url: config.public_url.clone().unwrap_or_else(listener).into(),
             data: config.data.clone(),
             leases: Leases::new(Duration::from_millis(config.lease_ms)),
-            objects: Objects::new(&config.data),
+            objects: Objects::new(&config.data).watched(store.disk().clone()),
             blobs: Blobs::new(&config.objects)?,
             config: Arc::new(config),
             clock,

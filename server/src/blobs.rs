@@ -167,6 +167,12 @@ impl Blobs {
         })
     }
 
+    /// Whether they lie on another disk than the folder `data`.
+    pub(crate) fn are_apart(&self, data: &Path) -> bool {
+        let folder = self.folder.as_deref();
+        folder.is_some_and(|folder| crate::disk::are_apart(folder, data))
+    }
+
     fn path(&self, object: &str) -> ObjectPath {
         let ours = object.split('/').map(Into::into);
         self.base.parts().chain(ours).collect()

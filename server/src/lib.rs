@@ -6,6 +6,7 @@ pub mod app;
 pub mod blobs;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub(crate) mod dispatch;
 pub(crate) mod error;
 pub mod github;

@@ -3,13 +3,16 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use pipelines::ids::{Attempt, JobId};
+
+use crate::disk::{Disk, are_apart, is_full};
 
 mod errors;
 mod index;
@@ -30,6 +33,9 @@ pub struct Objects {
     /// Two calls that append to one log would both measure it first; jobs share these by number.
     appends: Arc<[Mutex<()>; 32]>,
     searches: Arc<Semaphore>,
+    disk: Disk,
+    /// Since when the disk has had no room for any log.
+    full_since: Arc<StdMutex<Option<Instant>>>,
 }
 
 /// Searches at once.
@@ -54,6 +60,37 @@ impl Objects {
             indexes: index::Indexes::default(),
             appends: Arc::default(),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            disk: Disk::default(),
+            full_since: Arc::default(),
+        }
+    }
+
+    /// The same, telling `disk` what goes wrong with it.
+    #[must_use]
+    pub fn watched(self, disk: Disk) -> Self {
+        Self { disk, ..self }
+    }
+
+    /// How long the disk has had no room for any log, if that is another disk than that of `data`.
+    pub(crate) fn full_apart(&self, data: &Path) -> Option<Duration> {
+        let since = *self
+            .full_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        since
+            .filter(|_| are_apart(&self.root, data))
+            .map(|since| since.elapsed())
+    }
+
+    /// Notes that the disk refused.
+    fn refused(&self, error: &io::Error) {
+        self.disk.note("a log", error);
+        if is_full(error) {
+            let mut since = self
+                .full_since
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -186,31 +223,57 @@ impl Alone<'_> {
         chunk: &[u8],
     ) -> Result<u64, AppendError> {
         let path = self.objects.path(self.job, attempt);
-        if let Some(folder) = path.parent() {
-            tokio::fs::create_dir_all(folder).await?;
-        }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .await?;
+        let refused = |error: &io::Error| self.objects.refused(error);
+        let mut file = open(&path).await.inspect_err(refused)?;
         let length = file.metadata().await?.len();
         if offset > length {
             return Err(AppendError::Gap(length));
         }
         let known = usize::try_from(length - offset).unwrap_or(usize::MAX);
-        let Some(new) = chunk.get(known..).filter(|new| !new.is_empty()) else {
-            // An earlier call may have written this and failed before it was durable.
-            file.sync_data().await?;
-            return Ok(length);
-        };
-        file.write_all(new).await?;
-        file.flush().await?;
-        tracing::trace!(target: "failpoint", "log.written");
-        file.sync_data().await?;
+        // Also if nothing is new: an earlier process may have been killed before this was durable.
+        let new = chunk.get(known..).unwrap_or_default();
+        if let Err(error) = write(&mut file, new).await {
+            // A repeat must not find here what the disk may have dropped.
+            let _ = file.set_len(length).await;
+            refused(&error);
+            return Err(error.into());
+        }
+        *self
+            .objects
+            .full_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         tracing::trace!(target: "failpoint", "log.durable");
         Ok(length + new.len() as u64)
     }
+}
+
+/// Opens the file, and makes it durably if it is not there.
+async fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    match options.open(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    let folders = path.ancestors().skip(1).take(2);
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await?;
+    }
+    let file = options.create(true).open(path).await?;
+    // Its name is part of the folder, and the folder's of the one above.
+    for folder in folders {
+        File::open(folder).await?.sync_all().await?;
+    }
+    Ok(file)
+}
+
+/// Writes all of it, durably.
+async fn write(file: &mut File, new: &[u8]) -> io::Result<()> {
+    file.write_all(new).await?;
+    file.flush().await?;
+    tracing::trace!(target: "failpoint", "log.written");
+    file.sync_data().await
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::admin::{self, AdminError};
 use crate::app::{App, AppError};
 use crate::blobs;
 use crate::config::{Config, EXIT_CONFIG};
+use crate::disk::{DiskFailed, EXIT_DISK};
 use crate::store::{self, OpenError, Store, access, runners};
 use crate::web::listen::{self, HEAD_MAX};
 use crate::{tasks, token, web};
@@ -48,6 +49,9 @@ pub enum ServeError {
     /// What the first start writes could not be written.
     #[error("cannot prepare the data directory: {0}")]
     Prepare(#[from] AdminError),
+    /// The disk failed while it was serving.
+    #[error(transparent)]
+    Disk(#[from] DiskFailed),
     /// Serving ended by itself.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -60,6 +64,7 @@ impl ServeError {
             Self::Open(_) => admin::EXIT_STORAGE,
             Self::Listen { .. } | Self::App(_) | Self::Blobs(_) => EXIT_CONFIG,
             Self::Prepare(error) => error.exit_code(),
+            Self::Disk(_) => EXIT_DISK,
             Self::Io(_) => 1,
         }
     }
@@ -106,7 +111,11 @@ pub async fn serve(
     let stop = CancellationToken::new();
     let loops = tasks::start(&app, &stop);
     ready(address);
-    let served = answer(&app, listener, &shutdown).await;
+    let served = tokio::select! {
+        served = answer(&app, listener, &shutdown) => served,
+        // Neither finished nor marked as clean: what is on the disk is for the next start to say.
+        failed = app.store.disk().failed() => return Err(failed.into()),
+    };
     stop.cancel();
     if tokio::time::timeout(TICKS_MAX, loops.wait()).await.is_err() {
         tracing::warn!(

@@ -8,6 +8,7 @@
 //! module to a freshly migrated database.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+
+use crate::disk::Disk;
 
 pub mod access;
 pub(crate) mod api;
@@ -44,13 +47,14 @@ pub(crate) mod schedules;
 pub mod secrets;
 pub(crate) mod standing;
 pub(crate) mod test_reports;
+mod tx;
 pub(crate) mod views;
 
 #[cfg(test)]
 mod tests;
 
-/// A write transaction, begun immediate. Dropped without `commit`, it changes nothing.
-pub type Tx = sqlx::SqliteTransaction<'static>;
+pub use tx::Tx;
+
 /// Connections that cannot write.
 pub type Reader = SqlitePool;
 
@@ -63,6 +67,7 @@ const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    disk: Disk,
     /// Held by the server alone; administration from beside it holds none.
     _lock: Option<std::sync::Arc<File>>,
 }
@@ -102,7 +107,7 @@ pub enum OpenError {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// SQLite refused.
     #[error("cannot open the database: {0}")]
@@ -139,7 +144,7 @@ impl Store {
         migrate(&writer, &path).await?;
         // From here on the database is in use; a stop that does not come by here leaves no mark.
         match std::fs::remove_file(&clean) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io(&clean)(error));
             }
             Ok(()) | Err(_) => {}
@@ -147,6 +152,7 @@ impl Store {
         Ok(Self {
             writer,
             reader: reader(options).await?,
+            disk: Disk::default(),
             _lock: Some(std::sync::Arc::new(lock)),
         })
     }
@@ -165,13 +171,24 @@ impl Store {
         Ok(Self {
             writer,
             reader: reader(options).await?,
+            disk: Disk::default(),
             _lock: None,
         })
     }
 
     /// Begins the one write transaction; others wait their turn.
     pub async fn begin(&self) -> sqlx::Result<Tx> {
-        self.writer.begin_with("begin immediate").await
+        self.disk
+            .check()
+            .map_err(|failed| sqlx::Error::Io(io::Error::other(failed)))?;
+        let begun = self.writer.begin_with("begin immediate").await;
+        let begun = begun.inspect_err(|error| tx::note(&self.disk, error))?;
+        Ok(Tx::new(begun, self.disk.clone()))
+    }
+
+    /// What is known of the disk.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Writes a word, durably, to see that this can be done; at most every two seconds, so that
@@ -211,8 +228,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 async fn writer(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
-    SqlitePoolOptions::new()
-        .max_connections(1)
+    tx::pool()
         .connect_with(options)
         .await
         .map_err(|error| damage(path, error))

@@ -34,5 +34,6 @@ mod schedules;
 mod schema;
 mod secrets;
 mod security;
+mod storage;
 mod stored_bytes;
 mod tidy;

@@ -4,12 +4,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::process::Command;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cluster::Cluster;
 use crate::docker::Docker;
+use crate::program;
 use crate::registry::Registry;
 use crate::s3::S3;
+use crate::volume::Volume;
 
 /// Something outside of the tests that `dev/up` starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Engine {
     S3,
     /// A headless browser.
     Browser,
+    /// Disks that can be made small and made to fail: the right to mount, and `strace`.
+    Disks,
 }
 
 /// Engine-heavy stories at once: more would only make each other late on small machines.
@@ -59,6 +64,11 @@ async fn check(engine: Engine) -> Result<()> {
             Engine::Browser => {
                 std::env::var_os("SEAWORTHY_TEST_BROWSER")
                     .context("SEAWORTHY_TEST_BROWSER is not set")?;
+                Ok(())
+            }
+            Engine::Disks => {
+                Volume::new(1)?;
+                program::output(Command::new("strace").arg("-V")).await?;
                 Ok(())
             }
         }

@@ -26,6 +26,7 @@ pub mod s3;
 pub mod sample;
 pub mod shop;
 pub mod traffic;
+pub mod volume;
 pub mod world;
 
 /// Chooses the TLS provider of this process; a second call changes nothing.

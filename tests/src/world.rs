@@ -55,10 +55,19 @@ impl World {
 
     /// The same, with more settings for the server.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        crate::install_tls();
-        let dir = tempfile::Builder::new()
+        Self::start_in(Self::folder()?, settings).await
+    }
+
+    /// The folder of a world that is yet to start, for what has to be there before.
+    pub fn folder() -> Result<TempDir> {
+        Ok(tempfile::Builder::new()
             .prefix("seaworthy-world-")
-            .tempdir()?;
+            .tempdir()?)
+    }
+
+    /// Starts it in such a folder, whose `data` is the server's.
+    pub async fn start_in(dir: TempDir, settings: &[(&str, &str)]) -> Result<Self> {
+        crate::install_tls();
         let options = GitHubOptions {
             dir: dir.path().join("github"),
             ..GitHubOptions::default()

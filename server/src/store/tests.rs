@@ -110,6 +110,28 @@ async fn administration_works_beside_a_server_but_makes_nothing() {
     Store::attach(folder.path()).await.unwrap();
 }
 
+/// F37
+#[tokio::test]
+async fn after_a_full_disk_the_next_write_works_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = made(folder.path()).await;
+    let mut tx = store.begin().await.unwrap();
+    // A full disk as one connection sees it: the database may not grow any more.
+    sqlx::query("pragma max_page_count = 1")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let fill = "insert into counters values (hex(randomblob(9000)), 1)";
+    let filled = sqlx::query(fill).execute(&mut *tx).await;
+    let error = filled.unwrap_err();
+    let code = error.as_database_error().and_then(|e| e.code());
+    assert_eq!(code.as_deref(), Some("13"), "{error}");
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    sqlx::query(fill).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //! at them (`examples/gallery.rs`). It knows nothing of the server's code.
 
 use pipelines::timestamp::Timestamp;
-use sqlx::SqliteTransaction;
+use sqlx::SqliteConnection;
 
 // By path, since the example takes this file as a module of its own.
 #[path = "fixture/kept.rs"]
@@ -22,7 +22,7 @@ pub(crate) const SESSION: &str = "gallery";
 
 /// Writes the history.
 pub(crate) struct Seed<'a> {
-    tx: &'a mut SqliteTransaction<'static>,
+    tx: &'a mut SqliteConnection,
     now: i64,
     logs: Vec<SeededLog>,
     runs: i64,
@@ -56,14 +56,14 @@ pub(crate) struct SeedJob<'a> {
 impl<'a> Seed<'a> {
     /// Begins at `now`, with a session whose hash is `session`.
     pub(crate) async fn new(
-        tx: &'a mut SqliteTransaction<'static>,
+        tx: &'a mut SqliteConnection,
         now: Timestamp,
         session: &[u8],
     ) -> sqlx::Result<Seed<'a>> {
         sqlx::query("insert into sessions (token_hash, user, created_at, expires_at) values (?, 'mira', 0, ?)")
             .bind(session)
             .bind(i64::MAX)
-            .execute(&mut **tx)
+            .execute(&mut *tx)
             .await?;
         Ok(Seed {
             tx,
@@ -91,7 +91,7 @@ impl<'a> Seed<'a> {
         for value in values {
             query = query.bind(*value);
         }
-        query.execute(&mut **self.tx).await?;
+        query.execute(&mut *self.tx).await?;
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl<'a> Seed<'a> {
             .bind(run.words.0).bind(run.words.1).bind(state).bind(run.reason)
             .bind(began).bind((state != "queued").then_some(began + 4_000))
             .bind(took.map(|took| began + took))
-            .execute(&mut **self.tx).await?;
+            .execute(&mut *self.tx).await?;
         Ok(self.runs)
     }
 
@@ -153,11 +153,11 @@ impl<'a> Seed<'a> {
             .bind(environment).bind(work(kind)).bind(job.state.0).bind(job.state.1)
             .bind(i64::from(began.is_some())).bind(began.map(|_| 1)).bind(job.outputs)
             .bind(began.map_or(self.now - MIN, |began| began - 2500)).bind(began).bind(ended)
-            .execute(&mut **self.tx).await?;
+            .execute(&mut *self.tx).await?;
         if let Some(began) = began {
             sqlx::query("insert into attempts (job_id, attempt, runner_id, fence, claim_key, state, reason, started_at, finished_at) values (?1, 1, 1, ?1, 'key ' || ?1, ?2, ?3, ?4, ?5)")
                 .bind(self.jobs).bind(job.state.0).bind(job.state.1).bind(began).bind(ended)
-                .execute(&mut **self.tx).await?;
+                .execute(&mut *self.tx).await?;
         }
         Ok(self.jobs)
     }
@@ -173,7 +173,7 @@ impl<'a> Seed<'a> {
         sqlx::query("insert into steps (job_id, attempt, position, name, state, exit_code, started_at, finished_at) values (?, 1, ?, ?, ?, ?, ?, ?)")
             .bind(job).bind(position).bind(step.0).bind(step.1).bind(step.2).bind(began)
             .bind(age.1.map(|took| began + took))
-            .execute(&mut **self.tx).await?;
+            .execute(&mut *self.tx).await?;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! A job's log, a chunk at a time.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -43,23 +45,31 @@ pub(super) async fn append(
         )
         .into());
     }
-    let (objects, store) = (app.objects.clone(), app.store.clone());
-    // A task of its own: a caller that hangs up must not leave half a write behind that goes on
-    // while its repeat measures the log.
-    let stored = tokio::spawn(async move {
-        let alone = objects.alone(job).await;
-        // The lease may have been taken away while others were writing.
-        held(store.reader(), job, lease).await?;
-        Ok::<_, Failure>(alone.append(place.attempt, place.offset, &body).await)
-    });
-    match stored.await.map_err(anyhow::Error::from)?? {
+    let alone = app.objects.alone(job).await;
+    // The lease may have been taken away while others were writing.
+    held(app.store.reader(), job, lease).await?;
+    match alone.append(place.attempt, place.offset, &body).await {
         Ok(offset) => {
             app.live.publish(Topic::Log(job));
             Ok(Json(LogAck { offset }))
         }
         // The answer says what is stored, and the runner sends on from there.
         Err(AppendError::Gap(offset)) => Ok(Json(LogAck { offset })),
-        Err(AppendError::Io(error)) => Err(disk(&error).into()),
+        Err(AppendError::Io(error)) => Err(refused(&app, &error).into()),
+    }
+}
+
+/// A disk that holds the database, too, is waited for, however full: nothing can be told meanwhile.
+/// If it has only logs, their jobs end after two leases, with the reason.
+fn refused(app: &App, error: &std::io::Error) -> Failure {
+    let patience = Duration::from_millis(2 * app.config.lease_ms);
+    match app.objects.full_apart(&app.data) {
+        Some(full) if full > patience => Failure::refused(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "the server's disk for logs is full",
+            "make room on it, or move the logs to a larger one",
+        ),
+        Some(_) | None => disk(error),
     }
 }
 

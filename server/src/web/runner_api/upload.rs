@@ -12,6 +12,7 @@ use pipelines::wire::ArtifactKind;
 use super::held;
 use crate::app::App;
 use crate::blobs::{Announced, BlobError, KeepError, Kept};
+use crate::disk::is_full;
 use crate::error::{ApiError, Failure};
 use crate::live::Topic;
 use crate::store::artifacts::{self, NewArtifact};
@@ -40,21 +41,16 @@ pub(super) async fn keep(
     (announced, body): (Announced, Body),
     row: Row,
 ) -> Result<StatusCode, ApiError> {
-    let app = app.clone();
-    // A task of its own: a caller that hangs up must not leave an upload behind that nobody ends.
-    let stored = tokio::spawn(async move {
-        let kept = app.blobs.keep(&announced, body.into_data_stream()).await;
-        let kept = kept.map_err(refusal)?;
-        let written = write(&app, (job, lease), (&announced, &kept), row).await;
-        if !matches!(written, Ok(true)) {
-            // Nobody names them. If this fails, the sweep finds them.
-            if let Err(error) = app.blobs.remove(vec![kept.object.clone()]).await {
-                tracing::debug!(%error, "bytes that nobody names are left to the sweep");
-            }
+    let kept = app.blobs.keep(&announced, body.into_data_stream()).await;
+    let kept = kept.map_err(|error| refusal(app, error))?;
+    let written = write(app, (job, lease), (&announced, &kept), row).await;
+    if !matches!(written, Ok(true)) {
+        // Nobody names them. If this fails, the sweep finds them.
+        if let Err(error) = app.blobs.remove(vec![kept.object.clone()]).await {
+            tracing::debug!(%error, "bytes that nobody names are left to the sweep");
         }
-        written
-    });
-    stored.await.map_err(anyhow::Error::from)??;
+    }
+    written?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -107,7 +103,7 @@ async fn write(
 }
 
 /// What the caller is told when bytes could not be taken.
-fn refusal(error: KeepError) -> Failure {
+fn refusal(app: &App, error: KeepError) -> Failure {
     let words = error.to_string();
     let refused = |status, hint: &str| Failure::refused(status, words.clone(), hint);
     match error {
@@ -118,7 +114,17 @@ fn refusal(error: KeepError) -> Failure {
         ),
         KeepError::BrokenOff(_) => refused(StatusCode::BAD_REQUEST, "send all of it again"),
         KeepError::Stalled => refused(StatusCode::REQUEST_TIMEOUT, "send all of it again"),
-        KeepError::Blob(error) => unavailable(&error),
+        KeepError::Blob(error) => {
+            app.store.disk().note("caches and artifacts", &error);
+            // A disk that holds the database, too, is waited for.
+            if !is_full(&error) || !app.blobs.are_apart(&app.data) {
+                return unavailable(&error);
+            }
+            refused(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the server's disk for caches and artifacts is full: make room on it",
+            )
+        }
     }
 }
 
