@@ -1,6 +1,7 @@
 //! `seaworthy`: the one program. It only wires: the work is in `pipelines`, `server` and `runner`.
 
 mod admin;
+mod backup;
 mod bench;
 mod check;
 mod exec;
@@ -42,6 +43,12 @@ enum Command {
     Import(import::Args),
     /// Administer runners, tokens, secrets and sign-in, also while the server runs.
     Admin(admin::Args),
+    /// Write a copy of everything into one file, also while the server runs.
+    Backup(backup::BackupArgs),
+    /// Put a backup back into an empty data directory.
+    Restore(backup::RestoreArgs),
+    /// Look at the database, the logs and the artifacts, and say what is wrong.
+    Verify(backup::Place),
     /// Measure latency, throughput and memory of a server and runners on this machine.
     Bench(bench::Args),
 }
@@ -94,6 +101,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => with_runtime(|| serve::run(*args)),
         Command::Runner(args) => with_runtime(|| runner::run(args)),
         Command::Admin(args) => with_runtime(|| admin::run(args)),
+        Command::Backup(args) => with_runtime(|| backup::backup(args)),
+        Command::Restore(args) => with_runtime(|| backup::restore(args)),
+        Command::Verify(place) => with_runtime(|| backup::verify(place)),
         Command::Bench(args) => with_runtime(|| bench::run(args)),
     }
 }

@@ -318,14 +318,11 @@ fn refusal(status: StatusCode, body: &[u8]) -> CallError {
         StatusCode::UNAUTHORIZED => CallError::Unauthorized(message),
         StatusCode::CONFLICT => CallError::Stale(message),
         StatusCode::UPGRADE_REQUIRED => CallError::Upgrade(message),
-        // A proxy in front of a server that is away answers with a 5xx of its own.
+        // A proxy in front of a server that is away answers with a 5xx of its own; 507 is ours.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
             CallError::Unreachable(message)
         }
-        // It is ours that says this one: waiting would not help.
-        status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
-            CallError::Unreachable(message)
-        }
+        code if code.is_server_error() && code.as_u16() != 507 => CallError::Unreachable(message),
         status => CallError::Refused {
             status: status.as_u16(),
             message,

@@ -93,9 +93,24 @@ impl Stop {
             | Outcome::Failed
             | Outcome::Skipped
             | Outcome::TimedOut
-            | Outcome::Superseded => Verdict::Finished(finish),
+            | Outcome::Superseded => Verdict::Finished(Finish {
+                // Nothing is lost without a word: the end of its log may be missing.
+                reason: finish.reason.or_else(|| self.damage()),
+                ..finish
+            }),
             // An engine that stumbles over our own stop is no infrastructure failure.
             Outcome::Cancelled | Outcome::InfrastructureError => self.stopped(finish),
+        }
+    }
+
+    /// Why this runner could not go on, if it could not.
+    fn damage(&self) -> Option<String> {
+        match self.cause.get()? {
+            StopCause::Broken(reason) => Some(reason.clone()),
+            StopCause::Asked(_)
+            | StopCause::TimedOut(_)
+            | StopCause::Shutdown
+            | StopCause::Lost(_) => None,
         }
     }
 

@@ -15,7 +15,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use objects::{BucketConfig, Cloud, ObjectsConfig};
+pub use objects::{BucketConfig, Cloud, ObjectsConfig, objects_of};
 pub use settings::{SETTINGS, Setting};
 
 /// The exit code of a program whose configuration was refused.

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backup;
 pub mod blobs;
 pub mod clock;
 pub mod config;
@@ -26,4 +27,5 @@ pub mod store;
 pub(crate) mod sweep;
 pub mod tasks;
 pub mod token;
+pub mod verify;
 pub mod web;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::fs::OpenOptions;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use pipelines::ids::{Attempt, JobId};
 
+use crate::clock::Clock;
 use crate::disk::{Disk, are_apart, is_full};
 
 mod errors;
@@ -79,7 +80,7 @@ impl Objects {
             .unwrap_or_else(PoisonError::into_inner);
         since
             .filter(|_| are_apart(&self.root, data))
-            .map(|since| since.elapsed())
+            .map(|since| Clock.monotonic().saturating_duration_since(since))
     }
 
     /// Notes that the disk refused.
@@ -90,7 +91,7 @@ impl Objects {
                 .full_since
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            since.get_or_insert_with(Instant::now);
+            since.get_or_insert_with(|| Clock.monotonic());
         }
     }
 
@@ -157,7 +158,7 @@ impl Objects {
             }
             tokio::fs::rename(&packed, &twin).await?;
             if let Some(folder) = path.parent() {
-                tokio::fs::File::open(folder).await?.sync_all().await?;
+                File::open(folder).await?.sync_all().await?;
             }
             tracing::trace!(target: "failpoint", "log.replaced");
             tokio::fs::remove_file(&path).await?;

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminError};
 use crate::app::{App, AppError};
-use crate::blobs;
 use crate::config::{Config, EXIT_CONFIG};
 use crate::disk::{DiskFailed, EXIT_DISK};
 use crate::store::{self, OpenError, Store, access, runners};
 use crate::web::listen::{self, HEAD_MAX};
+use crate::{backup, blobs};
 use crate::{tasks, token, web};
 
 /// How long running requests may take to end once the server stops.
@@ -49,6 +49,9 @@ pub enum ServeError {
     /// What the first start writes could not be written.
     #[error("cannot prepare the data directory: {0}")]
     Prepare(#[from] AdminError),
+    /// The runs of a restored history could not be ended.
+    #[error("cannot settle what was restored: {0:#}")]
+    Restored(anyhow::Error),
     /// The disk failed while it was serving.
     #[error(transparent)]
     Disk(#[from] DiskFailed),
@@ -61,7 +64,7 @@ impl ServeError {
     /// What the program exits with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Open(_) => admin::EXIT_STORAGE,
+            Self::Open(_) | Self::Restored(_) => admin::EXIT_STORAGE,
             Self::Listen { .. } | Self::App(_) | Self::Blobs(_) => EXIT_CONFIG,
             Self::Prepare(error) => error.exit_code(),
             Self::Disk(_) => EXIT_DISK,
@@ -106,6 +109,13 @@ pub async fn serve(
     if app.github.is_none() {
         tracing::warn!(
             "GitHub is not connected: set SEAWORTHY_GITHUB_APP_ID and what belongs to it"
+        );
+    }
+    let settled = backup::settle(&app).await.map_err(ServeError::Restored)?;
+    if settled > 0 {
+        tracing::warn!(
+            runs = settled,
+            "ended what was running when the backup was made"
         );
     }
     let stop = CancellationToken::new();

@@ -26,6 +26,7 @@ pub(crate) mod artifacts;
 pub(crate) mod assignments;
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod blobs;
 pub(crate) mod caches;
 mod cell;
@@ -135,6 +136,9 @@ impl Store {
                 what: "it is empty (if this directory was never used, delete the file)".into(),
             });
         }
+        if !existed {
+            look_for_remains(data, &path)?;
+        }
         let options = options(&path).create_if_missing(!existed);
         let writer = writer(&path, options.clone()).await?;
         check_version(&writer).await?;
@@ -210,11 +214,25 @@ impl Store {
         &self.reader
     }
 
+    /// Moves what the log of writes holds into the database itself. Nobody waits for it, and what
+    /// readers still need stays.
+    pub(crate) async fn checkpoint(&self) -> sqlx::Result<()> {
+        let mut writer = self.writer.acquire().await?;
+        let done = sqlx::query("pragma wal_checkpoint(passive)")
+            .execute(&mut *writer)
+            .await;
+        done.inspect_err(|error| tx::note(&self.disk, error))?;
+        Ok(())
+    }
+
     /// Closes the database and marks it clean, so that the next start need not check it.
     pub async fn close(&self, data: &Path) {
         self.reader.close().await;
+        let written = self.checkpoint().await;
         self.writer.close().await;
-        let _ = std::fs::write(data.join("clean"), "");
+        if written.is_ok() && self.disk.check().is_ok() {
+            let _ = std::fs::write(data.join("clean"), "");
+        }
     }
 }
 
@@ -225,6 +243,38 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
+        // `Store::checkpoint` does it, and hears when the disk fails: SQLite's own would not say so.
+        .pragma("wal_autocheckpoint", "0")
+        // After a long reader the log of writes gives its room back.
+        .pragma("journal_size_limit", "16777216")
+}
+
+/// What only a server with a database leaves behind: a new, empty one would hide that it is gone.
+fn look_for_remains(data: &Path, path: &Path) -> Result<(), OpenError> {
+    let refuse = |what: String| {
+        Err(OpenError::Damaged {
+            path: path.to_owned(),
+            what,
+        })
+    };
+    if data.join("seaworthy.db.partial").exists() {
+        let again = "empty the directory and restore it again";
+        return refuse(format!(
+            "it is missing, and a restore was not finished: {again}"
+        ));
+    }
+    let remains = ["seaworthy.db-wal", "clean"];
+    if let Some(name) = remains.into_iter().find(|name| data.join(name).exists()) {
+        return refuse(format!(
+            "it is missing, and `{name}` is beside where it was"
+        ));
+    }
+    let logs = crate::backup::files(&data.join("logs")).unwrap_or_default();
+    let is_log = |path: &PathBuf| path.to_string_lossy().contains(".log");
+    match logs.iter().any(is_log) {
+        true => refuse("it is missing, and there are logs beside where it was".into()),
+        false => Ok(()),
+    }
 }
 
 async fn writer(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
@@ -281,12 +331,16 @@ async fn check_version(pool: &SqlitePool) -> Result<(), OpenError> {
     let version: String = sqlx::query_scalar("select sqlite_version()")
         .fetch_one(pool)
         .await?;
+    match is_safe(&version) {
+        true => Ok(()),
+        false => Err(OpenError::UnsafeSqlite(version)),
+    }
+}
+
+fn is_safe(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
-    if (next(), next(), next()) < SQLITE_VERSION_MIN {
-        return Err(OpenError::UnsafeSqlite(version));
-    }
-    Ok(())
+    (next(), next(), next()) >= SQLITE_VERSION_MIN
 }
 
 async fn quick_check(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {

@@ -145,6 +145,15 @@ pub(crate) fn start(app: &App, stop: &CancellationToken) -> TaskTracker {
     ));
     tasks.spawn(run(
         with(),
+        every("checkpoint", 1_000),
+        |_| None,
+        |app| async move {
+            app.store.checkpoint().await?;
+            Ok(Did::Nothing)
+        },
+    ));
+    tasks.spawn(run(
+        with(),
         every("stored bytes", 60_000),
         |_| None,
         |app| async move {

@@ -1,12 +1,14 @@
 //! Stories: the real programs, from a signed push to what a person sees. One module for each part
 //! of the promise; everything they share is in the library beside them.
 
+mod backup;
 mod cancel;
 mod deliveries;
 mod delivery;
 mod deploy;
 mod deploy_loss;
 mod docs;
+mod durable;
 mod engine_loss;
 mod examples;
 mod exec;

@@ -1,7 +1,7 @@
 //! The server's storage under callers that leave, disks that fill and disks that fail.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
@@ -22,6 +22,8 @@ use crate::files::{FILE, job, steps};
 const SOON: Duration = Duration::from_secs(30);
 /// The exit code of a server whose disk failed.
 const DISK_FAILED: i32 = 5;
+/// The exit code of a program that does not use this storage.
+const STORAGE_REFUSED: i32 = 4;
 
 /// Sends the first `bytes` of a request, all of it if there are fewer, and hangs up after `patience`.
 async fn leave_after(
@@ -215,23 +217,56 @@ async fn a_full_disk_for_logs_ends_the_jobs_that_talk_and_nothing_else() -> Resu
     let _runner = world
         .runner_with("r1", &[], RunnerOptions::scripted())
         .await?;
-    let file = steps(&["echo hello"])?;
-    let sha = repository.commit("main", "Begin", &[(FILE, &file)]).await?;
+    let begun = job("short", "", &["echo hello"])? + &job("long", "", &["echo hello", "sleep 60"])?;
+    let begun = format!("on: {{ push: {{}} }}\njobs:\n{begun}");
+    let sha = repository
+        .commit("main", "Begin", &[(FILE, &begun)])
+        .await?;
     let run = world.run_of("acme/shop", &sha).await?;
-    let why = run.job("work")?.why();
-    assert!(
-        why.contains("the server's disk for logs is full"),
+    let ends =
+        ["short", "long"].map(|name| run.job(name).map(|job| (job.state.as_str(), job.why())));
+    let [short, long] = ends;
+    let ((short, why), (long, reason)) = (short?, long?);
+    // What has come to its end keeps its result.
+    assert_eq!(
+        (short, long),
+        ("passed", "infrastructure_error"),
         "{}",
         run.summary()
     );
-    assert_eq!(run.state, "infrastructure_error");
+    let full = "the server's disk for logs is full";
+    assert!(
+        why.contains(full) && reason.contains(full),
+        "{}",
+        run.summary()
+    );
     // With room, the next one is as ever.
     disk.empty()?;
     let sha = repository
-        .commit("main", "Again", &[(FILE, &file), ("a", "b")])
+        .commit("main", "Again", &[(FILE, &steps(&["echo hello"])?)])
         .await?;
     let run = world.run_of("acme/shop", &sha).await?;
     assert_eq!(run.state, "passed", "{}", run.summary());
+    Ok(())
+}
+
+/// F43
+#[tokio::test]
+async fn a_read_only_disk_is_refused_with_a_sentence() -> Result<()> {
+    let _turn = require!(Disks);
+    let disk = Volume::new(16)?;
+    let folder = World::folder()?;
+    disk.link(&folder.path().join("data"))?;
+    let world = World::start_in(folder, &[]).await?;
+    world.stop_server().await?;
+    disk.read_only()?;
+    let mut second = world.second_server()?;
+    assert_eq!(second.exit(SOON).await?.code(), Some(STORAGE_REFUSED));
+    let said = second.output();
+    assert!(
+        said.to_lowercase().contains("read-only file system"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -263,7 +298,7 @@ async fn a_disk_that_fails_ends_the_server_and_nothing_acknowledged_is_lost() ->
     if let Ok(answer) = ping(2).await {
         assert_eq!(answer.status, 503, "{}", answer.body);
     }
-    assert_eq!(world.server_exit(SOON).await?.code(), Some(DISK_FAILED));
+    assert_eq!(world.server_ended(SOON).await?.code(), Some(DISK_FAILED));
     world.start_server().await?;
     assert_eq!(ping(3).await?.status, 202);
     let (first, third) = (
@@ -293,7 +328,7 @@ async fn a_disk_that_fails_under_a_log_ends_the_server_and_the_log_is_sent_again
     let length = record("one").len() as u64;
     let _strace = failing_disk(world.server_pid().await?, &world.dir().join("strace")).await?;
     assert!(caller.log(&job, length, record("two")).await.is_err());
-    assert_eq!(world.server_exit(SOON).await?.code(), Some(DISK_FAILED));
+    assert_eq!(world.server_ended(SOON).await?.code(), Some(DISK_FAILED));
     world.start_server().await?;
     caller.log(&job, length, record("two")).await?;
     let log = world.api.log("acme/shop", 1, "work").await?;
@@ -303,4 +338,56 @@ async fn a_disk_that_fails_under_a_log_ends_the_server_and_the_log_is_sent_again
         "{log}"
     );
     Ok(())
+}
+
+/// F45
+#[tokio::test]
+async fn many_writers_and_a_long_reader_wait_for_nobody() -> Result<()> {
+    let world = World::start().await?;
+    let log = world.data().join("seaworthy.db-wal");
+    let size = || std::fs::metadata(&log).map_or(0, |file| file.len());
+    let reader = world.history().await?.snapshot().await?;
+    let until = Instant::now() + Duration::from_secs(scale(3, 60));
+    let writers = (0..64_usize).map(async |writer| {
+        let mut slowest = Duration::ZERO;
+        let mut count = 0_usize;
+        while Instant::now() < until {
+            let body = format!("{{\"zen\":\"{writer} {count}\"}}");
+            let headers = world
+                .github
+                .signed_headers("ping", body.as_bytes(), WEBHOOK_SECRET);
+            let began = Instant::now();
+            let answer = world.github.send_raw(&headers, body).await?;
+            slowest = slowest.max(began.elapsed());
+            ensure!(answer.status == 202, "{}: {}", answer.status, answer.body);
+            count += 1;
+        }
+        Ok((count, slowest))
+    });
+    let done = join_all(writers)
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let stored: usize = done.iter().map(|(count, _)| count).sum();
+    let slowest = done.iter().map(|(_, slowest)| *slowest).max();
+    let largest = size();
+    println!("{stored} stored, the slowest in {slowest:?}, {largest} bytes of WAL");
+    ensure!(
+        largest <= 256 * 1024 * 1024,
+        "the log of writes has {largest} bytes"
+    );
+    reader.end().await?;
+    let pings = "select count(*) from deliveries where event = 'ping'";
+    assert_eq!(
+        world.history().await?.number(pings).await?,
+        i64::try_from(stored)?
+    );
+    world
+        .eventually("the log of writes to shrink", SOON, async || {
+            // It is a writer that begins it anew.
+            world.admin(&["login"]).await?;
+            ensure!(size() <= 16 * 1024 * 1024, "{} bytes", size());
+            Ok(())
+        })
+        .await
 }

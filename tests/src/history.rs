@@ -46,9 +46,30 @@ impl History {
         Ok(())
     }
 
+    /// Holds on to what the database is now, as a long reader does.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        let mut reading = self.pool.begin().await?;
+        let read = sqlx::query("select count(*) from counters");
+        read.execute(&mut *reading).await?;
+        Ok(Snapshot { reading })
+    }
+
     /// Closes the connection now, so that the file is the server's alone.
     pub async fn close(self) {
         self.pool.close().await;
+    }
+}
+
+/// A reader that does not end.
+#[derive(Debug)]
+pub struct Snapshot {
+    reading: sqlx::SqliteTransaction<'static>,
+}
+
+impl Snapshot {
+    /// Lets go.
+    pub async fn end(self) -> Result<()> {
+        Ok(self.reading.rollback().await?)
     }
 }
 

@@ -68,6 +68,13 @@ impl Volume {
         Ok(std::fs::remove_file(self.ballast())?)
     }
 
+    /// Takes the right to write to it from everybody.
+    pub fn read_only(&self) -> Result<()> {
+        run(Command::new("mount")
+            .args(["-o", "remount,ro"])
+            .arg(self.path()))
+    }
+
     fn ballast(&self) -> PathBuf {
         self.path().join("ballast")
     }

@@ -227,15 +227,15 @@ impl World {
     }
 
     /// Waits until the server has ended by itself.
-    pub async fn server_ended(&self, limit: Duration) -> Result<()> {
+    pub async fn server_ended(&self, limit: Duration) -> Result<std::process::ExitStatus> {
         let mut server = self.server.lock().await;
-        server
+        let status = server
             .as_mut()
             .context("the server does not run")?
             .exit(limit)
             .await?;
         *server = None;
-        Ok(())
+        Ok(status)
     }
 
     /// Kills the server as `kill -9` does.

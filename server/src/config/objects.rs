@@ -63,6 +63,12 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// Where caches and artifacts are, for a command beside the server: the setting, or without one a
+/// folder of the data directory.
+pub fn objects_of(url: Option<&str>, data: &Path) -> Result<ObjectsConfig, ConfigError> {
+    objects(url, data, environment())
+}
+
 /// Reads the setting; without one, a folder of the data directory.
 pub(super) fn objects(
     text: Option<&str>,

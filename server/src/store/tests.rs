@@ -8,6 +8,7 @@ use pipelines::timestamp::Timestamp;
 use super::repos::{self, Repo};
 use super::{OpenError, Store};
 
+mod start;
 mod statements;
 
 async fn made(folder: &Path) -> Store {
@@ -124,7 +125,7 @@ async fn after_a_full_disk_the_next_write_works_without_a_restart() {
     let fill = "insert into counters values (hex(randomblob(9000)), 1)";
     let filled = sqlx::query(fill).execute(&mut *tx).await;
     let error = filled.unwrap_err();
-    let code = error.as_database_error().and_then(|e| e.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("13"), "{error}");
     drop(tx);
     let mut tx = store.begin().await.unwrap();
