@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ReleaseNumber;
+use crate::names::CommitSha;
 use crate::timestamp::Timestamp;
 
 /// A picture of a rollout at one moment. The newest one is kept with the deploy.
@@ -21,6 +23,35 @@ pub struct DeployProgress {
     pub causes: Vec<Cause>,
     /// Events of these objects, newest first, equal ones counted; at most 100.
     pub events: Vec<ClusterEvent>,
+    /// The way back, once the release has failed. Workloads and pods are those of the release that
+    /// is returned to then; the causes stay those of the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+}
+
+/// The way back from a release that has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The release that is returned to.
+    pub release: ReleaseNumber,
+    /// The commit it was made from.
+    pub commit: CommitSha,
+    /// How far it is.
+    pub state: RollbackState,
+    /// Why the release before it is left: the first cause.
+    pub cause: String,
+}
+
+/// How far a rollback is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackState {
+    /// On its way.
+    Running,
+    /// The former release serves again, verified by the rules of every rollout.
+    Verified,
+    /// It did not get there: a person must look.
+    Failed,
 }
 
 /// The stages of a rollout, in order.
@@ -35,6 +66,8 @@ pub enum Phase {
     Rolling,
     /// The counts are right; watched for restarts.
     Verifying,
+    /// It has failed; the last verified release is being applied again.
+    RollingBack,
     /// At its end.
     Done,
 }
@@ -47,6 +80,7 @@ impl Phase {
             Self::Applying => "applying",
             Self::Rolling => "rolling",
             Self::Verifying => "verifying",
+            Self::RollingBack => "rolling back",
             Self::Done => "done",
         }
     }

@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::limits::ENVIRONMENTS_MAX;
 use crate::names::{EnvironmentName, Namespace};
 use crate::pattern::Patterns;
+use crate::plan::OnFailure;
 
 /// One deploy target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Environment {
     pub branches: Option<Patterns>,
     /// The environment that must have verified a release first.
     pub after: Option<EnvironmentName>,
+    /// What follows a rollout that has failed.
+    pub on_failure: OnFailure,
 }
 
 /// The deploy targets of a repository, in the file's order.
@@ -98,6 +101,9 @@ fn environment(reader: &mut Reader, entry: &Entry) -> Option<Read> {
     let branches = branches.and_then(|entry| reader.patterns(&entry.value, "`branches`"));
     let after = fields.find("after");
     let after = after.and_then(|entry| reader.name(&entry.value, "`after`"));
+    let on_failure = fields.find("on_failure");
+    let on_failure = on_failure
+        .and_then(|entry| reader.one_of(&entry.value, "`on_failure`", &["rollback", "hold"]));
     Some(Read {
         environment: Environment {
             name: name?.value,
@@ -106,6 +112,10 @@ fn environment(reader: &mut Reader, entry: &Entry) -> Option<Read> {
             after: after
                 .as_ref()
                 .map(|after: &At<EnvironmentName>| after.value.clone()),
+            on_failure: match on_failure {
+                Some("hold") => OnFailure::Hold,
+                _ => OnFailure::Rollback,
+            },
         },
         after,
     })

@@ -15,7 +15,7 @@ mod describe;
 mod text;
 mod work;
 
-pub use deploy::{DeployWork, ReleaseSource, Strategy, Verify};
+pub use deploy::{DeployWork, OnFailure, ReleaseSource, Strategy, Verify};
 pub use text::{Late, MissingOutput, Part, Text};
 pub use work::{BuildWork, Cache, Service, Step, StepsWork};
 

@@ -178,6 +178,22 @@ pub struct AssignedDeploy {
     pub images: BTreeMap<String, PinnedImage>,
     /// The rendered release, once there is one: a promotion, or a later attempt. Then the repository is not read.
     pub bundle: Option<Bundle>,
+    /// Where to return to if it fails: the last verified release of the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+}
+
+/// A release that has been verified where another one is about to be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Its number.
+    pub release: ReleaseNumber,
+    /// The run that made it.
+    pub run: RunNumber,
+    /// The commit it was made from.
+    pub commit: CommitSha,
+    /// Its objects, as they were verified.
+    pub bundle: Bundle,
 }
 
 /// A rendered release: objects with pinned images, without namespace and without our annotations.

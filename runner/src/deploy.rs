@@ -5,8 +5,8 @@
 //! at any moment: the next attempt finds its marks on the objects, writes only what is missing,
 //! and follows the same generation to its end.
 //!
-//! It deliberately does not roll back, retry pods or wait its turn: which release follows a
-//! failure, and which deploy may run, the server decides.
+//! A release that has failed is left for the last verified one, which the server names. It
+//! deliberately does not retry pods or wait its turn: which deploy may run, the server decides.
 
 mod apply;
 mod cluster;
@@ -14,6 +14,7 @@ mod follow;
 mod manifests;
 mod progress;
 mod rehearse;
+mod rollback;
 mod snapshot;
 mod stages;
 mod steps;
@@ -24,7 +25,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pipelines::deploy::{DeployProgress, Phase};
+use pipelines::deploy::{DeployProgress, Phase, RollbackState};
 use pipelines::job::Outcome;
 use pipelines::wire::{AssignedDeploy, Assignment, Report};
 use tokio::sync::watch::{Receiver, Sender, channel};
@@ -34,11 +35,15 @@ use crate::logs::JobLog;
 use crate::report::{Finish, Reporter, Stale};
 use follow::{End, Followed, Rollout};
 pub use rehearse::{rehearse, why_unreachable};
+use rollback::Failure;
 use steps::{Step, Steps};
 use verdict::{Rules, Taker};
 
 /// The output that names the release.
 pub const OUTPUT_RELEASE: &str = "release";
+
+/// The output that names the release that was returned to, if one was and has been verified.
+pub const OUTPUT_ROLLED_BACK: &str = "rolled_back_to";
 
 /// Between two pictures on their way to the server.
 const PICTURE_EVERY: Duration = Duration::from_millis(500);
@@ -65,6 +70,8 @@ pub struct DeployJob<'a> {
 struct Early {
     outcome: Outcome,
     reason: String,
+    /// How many objects have been written before.
+    written: usize,
 }
 
 impl From<Stale> for Early {
@@ -72,6 +79,7 @@ impl From<Stale> for Early {
         Self {
             outcome: Outcome::Cancelled,
             reason: stale.to_string(),
+            written: 0,
         }
     }
 }
@@ -80,6 +88,7 @@ fn early(outcome: Outcome, reason: impl Into<String>) -> Early {
     Early {
         outcome,
         reason: reason.into(),
+        written: 0,
     }
 }
 
@@ -104,11 +113,15 @@ pub async fn run(job: DeployJob<'_>) -> Finish {
     last.phase = Phase::Done;
     last.deadline = None;
     last.verdict.clone_from(&early.reason);
+    let rollback = last.rollback.as_ref();
+    let rollback = rollback.filter(|back| back.state == RollbackState::Verified);
+    let returned = rollback.map(|back| (OUTPUT_ROLLED_BACK.to_owned(), back.release.to_string()));
     // A refused picture changes nothing: the end that follows it is refused as well.
     let _ = job.reporter.send(Report::Deploy(Box::new(last))).await;
     let mut finish = Finish::ended(early.outcome, early.reason);
     let release = job.deploy.release.to_string();
     finish.outputs = BTreeMap::from([(OUTPUT_RELEASE.to_owned(), release)]);
+    finish.outputs.extend(returned);
     finish
 }
 
@@ -144,11 +157,26 @@ async fn work(
     let bundle = stages::render(job, steps).await?;
     steps.begin(Step::Preflight).await;
     let cluster = stages::connect(job, steps).await?;
-    let prepared = stages::preflight(job, &cluster, &bundle, steps).await?;
+    let marks = apply::annotations(job.assignment, job.deploy);
+    let patience = stages::Patience::Little;
+    let prepared = stages::preflight(job, &cluster, (&bundle, &marks), steps, patience).await?;
+    if let Some(cause) = prepared.left {
+        let text =
+            "an earlier attempt has found that the release fails, and has begun to roll back";
+        steps.note(text).await;
+        let failure = Failure::unseen(cause);
+        return Ok(rollback::roll_back(job, &cluster, failure, steps, pictures).await);
+    }
     steps.begin(Step::Apply).await;
     let text = format!("Applying {}", what(job));
     pictures.send_replace(progress::sentence(Phase::Applying, text));
-    let targets = stages::write(job, &prepared, steps).await?;
+    let targets = match stages::write(job, &prepared, steps).await {
+        Err(end) if end.outcome == Outcome::Failed && end.written > 0 => {
+            let failure = Failure::unseen(end.reason);
+            return Ok(rollback::roll_back(job, &cluster, failure, steps, pictures).await);
+        }
+        targets => targets?,
+    };
     steps.begin(Step::Rollout).await;
     if targets.is_empty() {
         // Configuration alone: what was written is in effect, and there is no pod to follow.
@@ -167,17 +195,24 @@ async fn work(
         what: &what,
         stop: &job.stop,
         pictures,
+        back: None,
     };
     let Followed { end, last, serving } = follow::follow(&rollout, steps).await;
-    if let End::Failed(_, lines) = &end
-        && !lines.is_empty()
-    {
+    let End::Failed(cause, lines) = end else {
+        return Ok((conclude(job, end, &last, &serving), last));
+    };
+    if !lines.is_empty() {
         steps.note("the last lines of the container:").await;
-        for line in lines {
-            steps.note(&format!("  {line}")).await;
-        }
     }
-    Ok((conclude(job, end, &last, &serving), last))
+    for line in lines {
+        steps.note(&format!("  {line}")).await;
+    }
+    let failure = Failure {
+        cause,
+        last,
+        serving,
+    };
+    Ok(rollback::roll_back(job, &cluster, failure, steps, pictures).await)
 }
 
 fn rules(deploy: &AssignedDeploy) -> Rules {
@@ -204,10 +239,8 @@ fn conclude(job: &DeployJob<'_>, end: End, last: &DeployProgress, serving: &str)
                 progress::ready(last)
             ),
         ),
-        End::Failed(cause, _) => early(
-            Outcome::Failed,
-            format!("{cause}. Nothing was rolled back; {serving}"),
-        ),
+        // What follows a failure, `rollback.rs` tells.
+        End::Failed(cause, _) => early(Outcome::Failed, format!("{cause}; {serving}")),
         End::TakenOver(Taker::Deploy(newer)) => early(
             Outcome::Superseded,
             format!("deploy #{newer} is newer and has taken over {environment}"),

@@ -175,7 +175,7 @@ async fn a_crashing_container_is_named_with_its_code_and_last_words() -> Result<
     let (_, deploy, _) = break_it(&shop, &broken).await?;
     let reason = deploy.reason.unwrap_or_default();
     assert!(reason.contains('3') && reason.contains("shop"), "{reason}");
-    let lines: Vec<&String> = deploy.pods.iter().flat_map(|pod| &pod.log).collect();
+    let lines: Vec<&String> = deploy.causes.iter().flat_map(|one| &one.lines).collect();
     let told = format!("{reason} {lines:?}");
     assert!(told.contains("cannot find the till"), "{told}");
     Ok(())

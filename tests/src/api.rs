@@ -95,6 +95,11 @@ pub struct Deploy {
     /// Its pods, new and old.
     #[serde(default)]
     pub pods: Vec<pipelines::deploy::Pod>,
+    /// What was wrong, the first cause first.
+    #[serde(default)]
+    pub causes: Vec<pipelines::deploy::Cause>,
+    /// The way back, if it failed.
+    pub rollback: Option<pipelines::deploy::Rollback>,
 }
 
 impl Run {

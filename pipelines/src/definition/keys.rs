@@ -50,8 +50,8 @@ keys! {
     STRATEGY, "`strategy`", ["rolling", "recreate", "blue_green", "canary"], [];
     BLUE_GREEN, "`blue_green`", ["keep"], [];
     CANARY, "`canary`", ["steps", "hold"], [];
-    ENVIRONMENT, "an environment", ["namespace", "branches", "after"],
-        ["approvals", "freeze", "on_failure"];
+    ENVIRONMENT, "an environment", ["namespace", "branches", "after", "on_failure"],
+        ["approvals", "freeze"];
 }
 
 impl Keys {

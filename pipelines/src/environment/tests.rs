@@ -9,7 +9,7 @@ fn problems(text: &str) -> String {
 #[test]
 fn environments_are_read_in_their_order() {
     let text = "
-production: { namespace: shop, branches: [main, '!x'], after: staging }
+production: { namespace: shop, branches: [main, '!x'], after: staging, on_failure: hold }
 staging: { namespace: shop-staging, after: test }
 sandbox: { namespace: sandbox }
 test: { namespace: shop-test }
@@ -31,6 +31,12 @@ test: { namespace: shop-test }
     let production = environments.find(&"production".parse().unwrap()).unwrap();
     assert!(production.branches.as_ref().unwrap().matches("main"));
     assert_eq!(production.namespace.as_str(), "shop");
+    let policies = environments.iter().map(|one| one.on_failure);
+    let rest = [OnFailure::Rollback; 3];
+    assert_eq!(
+        policies.collect::<Vec<_>>(),
+        [&[OnFailure::Hold][..], &rest].concat()
+    );
     assert!(environments.find(&"qa".parse().unwrap()).is_none());
     assert_eq!(
         Environments::none().promotion_order(),
@@ -48,7 +54,7 @@ production:
   after: stagin
   approvals: { required: 1 }
   freeze: []
-  on_failure: hold
+  on_failure: rollbak
 staging: { branches: 'x?', after: staging }
 a: { namespace: a, after: b }
 b: { namespace: b, after: c }

@@ -19,6 +19,26 @@ pub struct DeployWork {
     pub strategy: Strategy,
     /// What must hold before it counts as good.
     pub verify: Verify,
+    /// What follows if it does not hold.
+    #[serde(default, skip_serializing_if = "OnFailure::is_rollback")]
+    pub on_failure: OnFailure,
+}
+
+/// What follows a rollout that has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The last verified release of the environment is applied again and verified, once.
+    #[default]
+    Rollback,
+    /// It is left as it is, for a person to look at.
+    Hold,
+}
+
+impl OnFailure {
+    fn is_rollback(&self) -> bool {
+        *self == Self::Rollback
+    }
 }
 
 /// Where a release comes from.

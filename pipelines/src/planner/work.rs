@@ -288,6 +288,7 @@ fn deploy(work: &DeployDefinition, made: &Made<'_>) -> Option<DeployWork> {
         source,
         strategy: work.strategy.clone(),
         verify: work.verify.clone(),
+        on_failure: environment.on_failure,
     })
 }
 

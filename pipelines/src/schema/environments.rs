@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::level;
-use super::text::{Map, Name, NamespaceName, OneOrMany, Pattern};
+use super::text::{Map, Name, NamespaceName, OnFailureName, OneOrMany, Pattern};
 use crate::limits::{ENVIRONMENTS_MAX, PATTERNS_MAX};
 
 /// Where a repository may deploy to.
@@ -30,5 +30,8 @@ level! {
         branches: OneOrMany<Pattern, PATTERNS_MAX>,
         /// Only a release that this environment has verified may be deployed.
         after: Name,
+        /// What follows a rollout that has failed: `rollback` (the default) returns to the last
+        /// verified release, `hold` leaves it as it is.
+        on_failure: OnFailureName,
     }
 }

@@ -60,6 +60,7 @@ values! {
     /// An event.
     Event = "event", { "enum": ["push", "pull_request", "manual"] };
     /// The name of a strategy.
+    OnFailureName = "name", { "enum": ["rollback", "hold"] };
     StrategyName = "name", { "enum": ["rolling", "recreate", "blue_green", "canary"] };
     /// A platform, as Docker writes them.
     Platform = "platform", { "type": "string", "pattern": "^[a-z0-9]{1,32}/[a-z0-9]{1,32}(/[a-z0-9]{1,32})?$" };

@@ -6,8 +6,8 @@ use super::random::Random;
 use crate::event::Trust;
 use crate::names::JobName;
 use crate::plan::{
-    BuildWork, Condition, DeployWork, Plan, PlannedJob, ReleaseSource, Retry, RetryOn, StepsWork,
-    Strategy, Verify, Work,
+    BuildWork, Condition, DeployWork, OnFailure, Plan, PlannedJob, ReleaseSource, Retry, RetryOn,
+    StepsWork, Strategy, Verify, Work,
 };
 use crate::schedule::RunnerOffer;
 
@@ -91,6 +91,7 @@ fn work(random: &mut Random) -> Work {
                 deadline_seconds: 60,
                 http: None,
             },
+            on_failure: OnFailure::Rollback,
         }),
     }
 }

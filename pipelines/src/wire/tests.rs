@@ -2,7 +2,7 @@
 //! of the protocol.
 
 use super::*;
-use crate::plan::{Condition, ReleaseSource, Step, Strategy, Verify};
+use crate::plan::{Condition, OnFailure, ReleaseSource, Step, Strategy, Verify};
 
 #[track_caller]
 fn json<T>(message: &T) -> String
@@ -155,9 +155,11 @@ fn deploy(source: ReleaseSource, bundle: Option<Bundle>) -> AssignedWork {
                 deadline_seconds: 600,
                 http: None,
             },
+            on_failure: OnFailure::Rollback,
         },
         images: map([("shop", pinned)]),
         bundle,
+        fallback: None,
     }))
 }
 
@@ -253,6 +255,7 @@ fn a_rollout_is_reported() {
             message: "restarting".into(),
             count: 4,
         }],
+        rollback: None,
     };
     let lease = proof();
     let report = Report::Deploy(Box::new(progress));

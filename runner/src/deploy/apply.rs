@@ -16,11 +16,11 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{GroupVersionKind, Status};
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Api, ResourceExt};
-use pipelines::wire::{AssignedDeploy, Assignment, Bundle};
+use pipelines::wire::{AssignedDeploy, Assignment, Bundle, Fallback};
 use serde_json::{Value, json};
 
 use super::cluster::{
-    ANNOTATION_DEPLOY, ANNOTATION_REPOSITORY, Cluster, FIELD_MANAGER, Fault, call,
+    ANNOTATION_DEPLOY, ANNOTATION_LEFT, ANNOTATION_REPOSITORY, Cluster, FIELD_MANAGER, Fault, call,
 };
 use super::manifests;
 use super::snapshot::{Change, Target, WorkloadKind};
@@ -32,6 +32,9 @@ pub(crate) struct Prepared {
     pub(crate) objects: Vec<Object>,
     /// Every object is as an earlier attempt of this very deploy wrote it: nothing is left to write.
     pub(crate) adopted: bool,
+    /// An earlier attempt has begun to leave this release, for this reason: nothing of it is to be
+    /// written, and there are no objects.
+    pub(crate) left: Option<String>,
 }
 
 /// One object.
@@ -67,6 +70,30 @@ pub(crate) fn annotations(
     ])
 }
 
+/// What the objects are marked with that lead back: the release and its origin are the former
+/// ones, the deploy stays the fence.
+pub(crate) fn marks_of_return(
+    assignment: &Assignment,
+    deploy: &AssignedDeploy,
+    fallback: &Fallback,
+    cause: &str,
+) -> BTreeMap<String, String> {
+    let mut marks = annotations(assignment, deploy);
+    marks.extend([
+        (
+            "seaworthy.dev/commit".to_owned(),
+            fallback.commit.to_string(),
+        ),
+        ("seaworthy.dev/run".to_owned(), fallback.run.to_string()),
+        (
+            "seaworthy.dev/release".to_owned(),
+            fallback.release.to_string(),
+        ),
+        (ANNOTATION_LEFT.to_owned(), cause.to_owned()),
+    ]);
+    marks
+}
+
 /// Asks the cluster about every object, and lets it rehearse the whole release: everything that
 /// stands in the way is found before anything is written.
 pub(crate) async fn prepare(
@@ -92,6 +119,14 @@ pub(crate) async fn prepare(
             plan::fence(&object.title, live, marks)?;
         }
     }
+    let left = objects.iter().find_map(|object| plan::left(object, marks));
+    if left.is_some() {
+        return Ok(Prepared {
+            objects: Vec::new(),
+            adopted: false,
+            left,
+        });
+    }
     problems.extend(objects.iter().filter_map(plan::paused));
     plan::settle_replicas(cluster, namespace, &mut objects).await?;
     let adopted =
@@ -113,7 +148,11 @@ pub(crate) async fn prepare(
     if adopted && let Some(changed) = objects.iter().find(|object| !object.is_unchanged()) {
         return Err(Refusal::Words(vec![plan::changed_since(changed)]));
     }
-    Ok(Prepared { objects, adopted })
+    Ok(Prepared {
+        objects,
+        adopted,
+        left: None,
+    })
 }
 
 /// Whether a call only rehearses.

@@ -9,6 +9,8 @@ use kube::{Client, Config};
 
 /// Our name in `managedFields`: what we own, and nothing else, we change.
 pub(crate) const FIELD_MANAGER: &str = "seaworthy";
+/// Why the release of the deploy was left, on objects that were returned to another one.
+pub(crate) const ANNOTATION_LEFT: &str = "seaworthy.dev/left-because";
 /// The deploy's number on every object: a fence that an older deploy cannot pass.
 pub(crate) const ANNOTATION_DEPLOY: &str = "seaworthy.dev/deploy";
 /// The repository whose deploys an object belongs to.

@@ -5,6 +5,7 @@ mod failures;
 mod late;
 mod line;
 mod orders;
+mod returns;
 mod rights;
 mod world;
 

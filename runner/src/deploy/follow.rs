@@ -1,5 +1,7 @@
 //! Follows a rollout to its end: listens, looks, judges, tells.
 
+mod sight;
+
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -10,18 +12,19 @@ use pipelines::deploy::{DeployProgress, Phase};
 use pipelines::timestamp::Timestamp;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::progress::{Scene, Tails, picture, serving};
+use super::rollback::Back;
 use super::snapshot::{ContainerState, Snapshot, Target};
 use super::steps::{Step, Steps};
 use super::verdict::{
     Group, History, Problem, Rules, Taker, Verdict, diagnose, group, judge, lead,
 };
 use super::watch::{State, Word, listen};
-use crate::clock;
+use sight::Sight;
 
 /// Between two looks: several words of the cluster that come together are judged together.
 const LOOK: Duration = Duration::from_millis(200);
@@ -31,8 +34,6 @@ const TAIL_LINES: i64 = 20;
 const TAIL_BYTES: i64 = 8 * 1024;
 /// Longest wait for them: they help, but the verdict does not depend on them.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(2);
-/// Silence of the cluster that counts as not seeing it: it is asked every two seconds.
-const BLIND_AFTER: Duration = Duration::from_secs(5);
 /// Most times lines are fetched in one rollout.
 const TAILS_MAX: usize = 40;
 
@@ -52,6 +53,17 @@ pub(crate) struct Rollout<'a> {
     pub(crate) stop: &'a CancellationToken,
     /// Where pictures go.
     pub(crate) pictures: &'a watch::Sender<DeployProgress>,
+    /// Set if it leads back from a release that has failed.
+    pub(crate) back: Option<&'a Back>,
+}
+
+impl Rollout<'_> {
+    fn frame(&self, picture: DeployProgress) -> DeployProgress {
+        match self.back {
+            Some(back) => back.frame(picture),
+            None => picture,
+        }
+    }
 }
 
 /// How it ended.
@@ -76,46 +88,6 @@ pub(crate) enum End {
     Unseen(String),
     /// Asked to stop.
     Stopped,
-}
-
-/// A clock that stands still while the cluster does not answer, so that our blindness is never
-/// counted against a release.
-struct Sight {
-    origin: Instant,
-    wall: Timestamp,
-    heard: Instant,
-    blind: Duration,
-}
-
-impl Sight {
-    fn new() -> Self {
-        let now = clock::monotonic();
-        Self {
-            origin: now,
-            wall: clock::now(),
-            heard: now,
-            blind: Duration::ZERO,
-        }
-    }
-    fn is_blind(&self) -> bool {
-        self.heard.elapsed() > BLIND_AFTER
-    }
-    /// The time that has been spent without sight so far.
-    fn blind(&self) -> Duration {
-        if self.is_blind() {
-            self.blind + self.heard.elapsed()
-        } else {
-            self.blind
-        }
-    }
-    fn now(&self) -> Timestamp {
-        self.wall
-            .plus(self.origin.elapsed().saturating_sub(self.blind()))
-    }
-    fn hears(&mut self) {
-        self.blind = self.blind();
-        self.heard = clock::monotonic();
-    }
 }
 
 /// Everything that following gathers.
@@ -313,6 +285,7 @@ impl Follower<'_, '_> {
 
     fn show(&self, phase: Phase, text: String, deadline: Option<Timestamp>) {
         let next = picture(&self.scene(), phase, text, deadline);
+        let next = self.rollout.frame(next);
         self.rollout.pictures.send_if_modified(|last| {
             let changed = *last != next;
             if changed {

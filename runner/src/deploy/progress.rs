@@ -39,6 +39,7 @@ pub(crate) fn sentence(phase: Phase, verdict: impl Into<String>) -> DeployProgre
         pods: Vec::new(),
         causes: Vec::new(),
         events: Vec::new(),
+        rollback: None,
     }
 }
 
@@ -70,6 +71,7 @@ pub(crate) fn picture(
             .map(|group| cause(scene, group))
             .collect(),
         events: events(&scene.snapshot.events),
+        rollback: None,
     }
 }
 

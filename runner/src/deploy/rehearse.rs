@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::apply::Object;
 use super::steps::{Step, Steps};
-use super::{DeployJob, Early, cluster, early, stages, what};
+use super::{DeployJob, Early, apply, cluster, early, stages, what};
 use crate::report::Finish;
 
 /// Differences of one object that are told one by one.
@@ -45,7 +45,9 @@ async fn ask(job: &DeployJob<'_>, steps: &mut Steps<'_>) -> Result<String, Early
     let bundle = stages::render(job, steps).await?;
     steps.begin(Step::Preflight).await;
     let cluster = stages::connect(job, steps).await?;
-    let prepared = stages::preflight(job, &cluster, &bundle, steps).await?;
+    let marks = apply::annotations(job.assignment, job.deploy);
+    let patience = stages::Patience::Little;
+    let prepared = stages::preflight(job, &cluster, (&bundle, &marks), steps, patience).await?;
     let (mut new, mut changed) = (0, 0);
     for object in &prepared.objects {
         let title = &object.title;

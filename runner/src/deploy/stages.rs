@@ -1,5 +1,6 @@
 //! What a deploy does before there is a rollout to follow.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -145,24 +146,35 @@ async fn rest(job: &DeployJob<'_>) -> Result<(), Early> {
     }
 }
 
+/// How long a cluster that does not answer is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A few tries: nothing has been written.
+    Little,
+    /// Until the job is stopped.
+    UntilStopped,
+}
+
+/// Looks at what there is, and lets the cluster rehearse these objects under these marks.
 pub(super) async fn preflight(
     job: &DeployJob<'_>,
     cluster: &Cluster,
-    bundle: &Bundle,
+    (bundle, marks): (&Bundle, &BTreeMap<String, String>),
     steps: &Steps<'_>,
+    patience: Patience,
 ) -> Result<Prepared, Early> {
     let namespace = job.deploy.work.namespace.as_str();
-    let marks = apply::annotations(job.assignment, job.deploy);
     let mut tries = 0;
     loop {
         tries += 1;
         let prepared = tokio::select! {
-            prepared = apply::prepare(cluster, namespace, bundle, &marks) => prepared,
+            prepared = apply::prepare(cluster, namespace, bundle, marks) => prepared,
             () = job.stop.cancelled() => {
                 return Err(early(Outcome::Cancelled, "stopped before anything was written"));
             }
         };
         match prepared {
+            Ok(prepared) if prepared.left.is_some() => return Ok(prepared),
             Ok(prepared) => {
                 steps.note("the cluster would take every object").await;
                 return Ok(prepared);
@@ -175,7 +187,7 @@ pub(super) async fn preflight(
                 );
                 return Err(early(Outcome::Superseded, reason));
             }
-            Err(Refusal::Away(words)) if tries == TRIES_MAX => {
+            Err(Refusal::Away(words)) if tries >= TRIES_MAX && patience == Patience::Little => {
                 return Err(unreachable(cluster, &words));
             }
             Err(Refusal::Away(_)) => rest(job).await?,
@@ -211,7 +223,10 @@ pub(super) async fn write(
                 "{}. {written} of {all} objects had been written before, and stay",
                 end.reason
             );
-            early(end.outcome, reason)
+            Early {
+                written,
+                ..early(end.outcome, reason)
+            }
         })?;
         if let Some(target) = &target {
             let changed = match target.change {

@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Rollout,
     /// Watched for restarts.
     Verify,
+    /// The last verified release is applied again.
+    RollBack,
 }
 
 impl Step {
@@ -30,6 +32,7 @@ impl Step {
             Self::Apply => 2,
             Self::Rollout => 3,
             Self::Verify => 4,
+            Self::RollBack => 5,
         }
     }
     fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Step {
             Self::Apply => "apply",
             Self::Rollout => "rollout",
             Self::Verify => "verify",
+            Self::RollBack => "roll back",
         }
     }
 }
@@ -49,6 +53,8 @@ pub(crate) struct Steps<'a> {
     reporter: &'a Reporter,
     log: &'a JobLog,
     now: Option<Step>,
+    /// Where sentences go that come after the end of a step.
+    last: u32,
 }
 
 impl<'a> Steps<'a> {
@@ -57,6 +63,7 @@ impl<'a> Steps<'a> {
             reporter,
             log,
             now: None,
+            last: 0,
         }
     }
 
@@ -67,6 +74,7 @@ impl<'a> Steps<'a> {
         }
         self.end(Outcome::Passed);
         self.now = Some(step);
+        self.last = step.place();
         self.reporter.post(Report::StepStarted {
             step: step.place(),
             name: step.name().to_owned(),
@@ -87,8 +95,8 @@ impl<'a> Steps<'a> {
         });
     }
 
-    /// Writes a sentence to the log of the running step.
+    /// Writes a sentence to the log of the running step, or of the last one.
     pub(crate) async fn note(&self, text: &str) {
-        self.log.note(self.now.map_or(0, Step::place), text).await;
+        self.log.note(self.last, text).await;
     }
 }

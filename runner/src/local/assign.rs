@@ -111,6 +111,8 @@ fn deploy(conductor: &Conductor, work: DeployWork) -> Result<AssignedDeploy, Str
         work,
         images,
         bundle,
+        // Without a record there is no verified release to return to.
+        fallback: None,
     })
 }
 

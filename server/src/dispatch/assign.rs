@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipelines::ids::{JobId, RunId};
 use pipelines::job::{Lease, State};
 use pipelines::names::{Digest, JobName, PinnedImage};
-use pipelines::plan::{DeployWork, OUTPUT_DIGEST, ReleaseSource, Work};
+use pipelines::plan::{DeployWork, OUTPUT_DIGEST, OnFailure, ReleaseSource, Work};
 use pipelines::timestamp::Timestamp;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, LeaseProof, RunFacts};
 
@@ -169,11 +169,16 @@ async fn deploy(tx: &mut Tx, job: JobId, work: DeployWork) -> sqlx::Result<Assig
     let deploy = deploy.ok_or(sqlx::Error::RowNotFound)?;
     let release = releases::find(tx, deploy.release).await?;
     let release = release.ok_or(sqlx::Error::RowNotFound)?;
+    let fallback = match work.on_failure {
+        OnFailure::Rollback => releases::find_fallback(tx, job).await?,
+        OnFailure::Hold => None,
+    };
     Ok(AssignedDeploy {
         number: deploy.number,
         release: release.number,
         work,
         images: release.images,
         bundle: release.bundle,
+        fallback,
     })
 }

@@ -212,6 +212,35 @@ async fn a_promotion_rolls_out_the_very_release_that_was_verified() {
 }
 
 #[tokio::test]
+async fn a_deploy_comes_with_what_its_environment_has_verified_last() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &["staging"]).await;
+    let plan = || vec![build("image"), deploy("ship", "image")];
+    world.run(plan()).await;
+    let first = ship(&world, &runner, true).await;
+    assert_eq!(deploy_of(&first).fallback, None);
+    world.run(plan()).await;
+    let image = world.claim(&runner).await.unwrap();
+    world.finish(&runner, &image, Outcome::Passed).await;
+    let second = world.claim(&runner).await.unwrap();
+    let fallback = deploy_of(&second).fallback.clone().unwrap();
+    assert_eq!(fallback.release, deploy_of(&first).release);
+    assert_eq!((fallback.run.0, fallback.bundle), (1, bundle()));
+    // What has failed is nothing to return to.
+    let report = Report::Bundle(bundle());
+    world
+        .report(&runner, (second.job, second.lease), report)
+        .await;
+    world.finish(&runner, &second, Outcome::Failed).await;
+    world.run(plan()).await;
+    let image = world.claim(&runner).await.unwrap();
+    world.finish(&runner, &image, Outcome::Passed).await;
+    let third = world.claim(&runner).await.unwrap();
+    let fallback = deploy_of(&third).fallback.clone().unwrap();
+    assert_eq!(fallback.release, deploy_of(&first).release);
+}
+
+#[tokio::test]
 async fn a_promotion_without_rendered_objects_fails_with_words_and_the_claim_goes_on() {
     let world = World::new().await;
     let runner = world.runner("ada", &["staging", "production"]).await;

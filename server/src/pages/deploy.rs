@@ -5,7 +5,7 @@ mod phases;
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use pipelines::deploy::{Cause, ClusterEvent, DeployProgress, Pod, PodState};
+use pipelines::deploy::{Cause, ClusterEvent, DeployProgress, Pod, PodState, RollbackState};
 use pipelines::ids::{DeployId, RepoId};
 use pipelines::job::State;
 
@@ -46,6 +46,8 @@ struct Deploy {
     finished: Option<When>,
     probes: Option<(i64, i64)>,
     live: bool,
+    /// The release that is returned to: its number, its commit, and how far that is.
+    rollback: Option<(i64, String, &'static str)>,
 }
 
 /// The pods of one generation.
@@ -133,10 +135,9 @@ pub(crate) async fn page(
         .filter(|_| is_open);
     let deadline = deadline.map(|at| Deadline { at, now: ask.now });
     let late = deadline.is_some_and(Deadline::passed);
-    let status = if late {
-        words::LATE
-    } else {
-        words::of_state(*row.state)
+    let status = match late {
+        true => words::LATE,
+        false => words::of_state(*row.state),
     };
     let full = format!("{}/{}", row.owner, row.repo);
     let here = links::environment(&row.owner, &row.repo, &row.environment);
@@ -186,9 +187,20 @@ pub(crate) async fn page(
         finished: row.finished_at.map(When::from),
         probes: row.requests_probed.zip(row.requests_failed),
         live: row.live,
+        rollback: told.as_ref().and_then(rollback),
         release: release(&row),
     };
     ask.show(&page)
+}
+
+fn rollback(told: &DeployProgress) -> Option<(i64, String, &'static str)> {
+    let back = told.rollback.as_ref()?;
+    let word = match back.state {
+        RollbackState::Running => "on the way back to",
+        RollbackState::Verified => "back to",
+        RollbackState::Failed => "not back to",
+    };
+    Some((back.release.0, back.commit.short().to_string(), word))
 }
 
 /// The one sentence: what the runner said last, or what is known without it.

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use pipelines::deploy::DeployProgress;
+use pipelines::deploy::{DeployProgress, RollbackState};
 use pipelines::ids::RepoId;
 use pipelines::timestamp::Timestamp;
 
@@ -47,6 +47,24 @@ pub(crate) struct Next {
     pub(crate) short: String,
     pub(crate) href: String,
     pub(crate) counts: Option<String>,
+    /// Whether the last verified release was returned to, and serves again.
+    pub(crate) rollback: Option<RollbackState>,
+}
+
+impl Next {
+    /// What followed a failure, as the end of a sentence.
+    pub(crate) fn after(&self) -> &'static str {
+        match self.rollback {
+            Some(RollbackState::Running) => ", rolling back",
+            Some(RollbackState::Verified) => ", rolled back",
+            Some(RollbackState::Failed) => ", and the rollback failed",
+            None => "",
+        }
+    }
+    /// Whether nobody knows what serves.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.rollback == Some(RollbackState::Failed)
+    }
 }
 
 #[derive(Template)]
@@ -160,6 +178,9 @@ fn next(deploy: &DeployRow, now: Timestamp) -> Next {
         short: links::short(&deploy.commit_sha).to_owned(),
         href: links::deploy(&deploy.owner, &deploy.repo, deploy.number),
         counts: progress.as_ref().and_then(counts).filter(|_| is_open),
+        rollback: progress
+            .and_then(|told| told.rollback)
+            .map(|back| back.state),
     }
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn of_phase(phase: Phase) -> &'static str {
         Phase::Applying => "Applied",
         Phase::Rolling => "Rolled out",
         Phase::Verifying => "Verified",
+        Phase::RollingBack => "Rolled back",
         Phase::Done => "Done",
     }
 }

@@ -207,6 +207,7 @@ async fn insert_environment(tx: &mut crate::store::Tx, position: usize, name: &s
         namespace: format!("shop-{name}").parse().unwrap(),
         branches: None,
         after: None,
+        on_failure: Default::default(),
     };
     crate::store::environments::upsert(tx, (RepoId(7), position), &environment, "[]")
         .await

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pipelines::ids::{JobId, ReleaseId, ReleaseNumber, RepoId, RunId};
+use pipelines::ids::{JobId, ReleaseId, ReleaseNumber, RepoId, RunId, RunNumber};
 use pipelines::names::PinnedImage;
 use pipelines::timestamp::Timestamp;
-use pipelines::wire::Bundle;
+use pipelines::wire::{Bundle, Fallback};
 use sqlx::FromRow;
 
 use super::Tx;
@@ -45,6 +45,42 @@ pub(crate) async fn find(tx: &mut Tx, id: ReleaseId) -> sqlx::Result<Option<Rele
             number: ReleaseNumber(row.number),
             images: images.collect::<sqlx::Result<_>>()?,
             bundle: row.bundle.as_deref().map(cell::json).transpose()?,
+        })
+    })
+    .transpose()
+}
+
+#[derive(Debug, FromRow)]
+struct FallbackRow {
+    number: i64,
+    run: i64,
+    commit_sha: String,
+    bundle: String,
+}
+
+/// Where the deploy of a job returns to if it fails: what its environment has verified last, unless
+/// that is the same release, or was in another namespace.
+pub(crate) async fn find_fallback(tx: &mut Tx, job: JobId) -> sqlx::Result<Option<Fallback>> {
+    let row: Option<FallbackRow> = sqlx::query_as(
+        "select releases.number, runs.number as run, releases.commit_sha, releases.bundle
+         from deploys
+         join environments on environments.repo_id = deploys.repo_id
+              and environments.name = deploys.environment
+         join deploys live on live.id = environments.live_deploy_id
+              and live.namespace = deploys.namespace and live.release_id <> deploys.release_id
+         join releases on releases.id = live.release_id and releases.bundle is not null
+         join runs on runs.id = releases.run_id
+         where deploys.job_id = ?",
+    )
+    .bind(job.0)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(|row| {
+        Ok(Fallback {
+            release: ReleaseNumber(row.number),
+            run: RunNumber(row.run),
+            commit: cell::parse(&row.commit_sha)?,
+            bundle: cell::json(&row.bundle)?,
         })
     })
     .transpose()

@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::super::cluster::{
-    ANNOTATION_DEPLOY, ANNOTATION_REPOSITORY, Cluster, FIELD_MANAGER, Fault, call,
+    ANNOTATION_DEPLOY, ANNOTATION_LEFT, ANNOTATION_REPOSITORY, Cluster, FIELD_MANAGER, Fault, call,
 };
 use super::super::watch::last_writer;
 use super::{Object, Refusal};
@@ -45,6 +45,15 @@ pub(super) fn is_marked(object: &Object, marks: &BTreeMap<String, String>) -> bo
             .iter()
             .all(|(key, value)| live.annotations().get(key) == Some(value))
     })
+}
+
+/// Why an earlier attempt of this deploy has left its release, if it has; on the way back itself
+/// that is known already.
+pub(super) fn left(object: &Object, marks: &BTreeMap<String, String>) -> Option<String> {
+    let live = object.live.as_ref()?.annotations();
+    let ours = live.get(ANNOTATION_DEPLOY) == marks.get(ANNOTATION_DEPLOY);
+    let cause = live.get(ANNOTATION_LEFT)?;
+    (ours && !marks.contains_key(ANNOTATION_LEFT)).then(|| cause.clone())
 }
 
 /// A Deployment that is paused would take the change and do nothing with it.

@@ -7,9 +7,9 @@ use pipelines::deploy::DeployProgress;
 use pipelines::event::EventKind;
 use pipelines::ids::{Attempt, DeployNumber, Fence, JobId, ReleaseNumber, RunNumber};
 use pipelines::names::PinnedImage;
-use pipelines::plan::{DeployWork, ReleaseSource, Strategy, Verify};
+use pipelines::plan::{DeployWork, OnFailure, ReleaseSource, Strategy, Verify};
 use pipelines::wire::{
-    AssignedDeploy, AssignedWork, Assignment, Bundle, LeaseProof, Report, RunFacts,
+    AssignedDeploy, AssignedWork, Assignment, Bundle, Fallback, LeaseProof, Report, RunFacts,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,8 @@ pub(super) struct Order {
     pub(super) manifest: String,
     pub(super) images: BTreeMap<String, PinnedImage>,
     pub(super) bundle: Option<Bundle>,
+    pub(super) fallback: Option<Fallback>,
+    pub(super) on_failure: OnFailure,
     pub(super) bake_seconds: u32,
     pub(super) deadline_seconds: u32,
     pub(super) stop: CancellationToken,
@@ -36,6 +38,8 @@ impl Order {
             manifest: manifest.to_owned(),
             images: BTreeMap::new(),
             bundle: None,
+            fallback: None,
+            on_failure: OnFailure::Rollback,
             bake_seconds: 2,
             deadline_seconds: 90,
             stop: CancellationToken::new(),
@@ -139,9 +143,11 @@ pub(super) fn assignment(namespace: &str, order: &Order) -> (Assignment, Assigne
                 deadline_seconds: order.deadline_seconds,
                 http: None,
             },
+            on_failure: order.on_failure,
         },
         images: order.images.clone(),
         bundle: order.bundle.clone(),
+        fallback: order.fallback.clone(),
     };
     let assignment = Assignment {
         job: JobId(1),

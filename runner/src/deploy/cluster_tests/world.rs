@@ -202,6 +202,12 @@ impl World {
         }
     }
 
+    /// The image that the workload names now.
+    pub(super) async fn image(&self, name: &str) -> String {
+        let spec = self.deployments().get(name).await.unwrap().spec.unwrap();
+        let pod = spec.template.spec.unwrap();
+        pod.containers[0].image.clone().unwrap()
+    }
     pub(super) async fn annotations(&self, name: &str) -> BTreeMap<String, String> {
         self.deployments()
             .get(name)

@@ -1,6 +1,6 @@
 //! The stages of a rollout, and which of them one has come to.
 
-use pipelines::deploy::{DeployProgress, Phase, Workload};
+use pipelines::deploy::{DeployProgress, Phase, RollbackState, Workload};
 use pipelines::job::State;
 
 use crate::pages::words::{self, Status};
@@ -16,7 +16,9 @@ pub(super) struct PhaseMark {
 
 /// The row of stages; the one a rollout is in, or failed in, is marked.
 pub(super) fn phases(state: State, told: Option<&DeployProgress>) -> Vec<PhaseMark> {
+    let rollback = told.and_then(|told| told.rollback.as_ref());
     let at = told.map(|told| match (told.phase, state) {
+        _ if rollback.is_some() => Phase::RollingBack,
         // A rollout that ended badly says `Done` too; its picture shows how far it came.
         (Phase::Done, State::Passed) => Phase::Done,
         (Phase::Done, _) => reached(told),
@@ -29,6 +31,18 @@ pub(super) fn phases(state: State, told: Option<&DeployProgress>) -> Vec<PhaseMa
         Phase::Verifying,
     ];
     let done = words::of_state(State::Passed);
+    let back = rollback.map(|back| {
+        let (word, status) = match back.state {
+            RollbackState::Running => ("Rolling back", words::of_state(State::Running)),
+            RollbackState::Verified => ("Rolled back", done),
+            RollbackState::Failed => ("Rollback failed", words::of_state(State::Failed)),
+        };
+        PhaseMark {
+            word,
+            class: "now",
+            status,
+        }
+    });
     let mark = |phase: Phase| {
         let past = at.is_some_and(|at| phase < at) || state == State::Passed;
         let (class, status) = match (past, at == Some(phase)) {
@@ -42,7 +56,11 @@ pub(super) fn phases(state: State, told: Option<&DeployProgress>) -> Vec<PhaseMa
             status,
         }
     };
-    all.into_iter().map(mark).collect()
+    match back {
+        // It was written, and found bad: what was reached of it is no news any more.
+        Some(back) => all.into_iter().take(2).map(mark).chain([back]).collect(),
+        None => all.into_iter().map(mark).collect(),
+    }
 }
 
 /// How far a rollout came that has ended, by its last picture.
@@ -62,6 +80,9 @@ fn reached(told: &DeployProgress) -> Phase {
 
 #[cfg(test)]
 mod tests {
+    use pipelines::deploy::Rollback;
+    use pipelines::ids::ReleaseNumber;
+
     use super::*;
 
     fn ended(workloads: Vec<Workload>) -> DeployProgress {
@@ -73,6 +94,7 @@ mod tests {
             pods: Vec::new(),
             causes: Vec::new(),
             events: Vec::new(),
+            rollback: None,
         }
     }
 
@@ -99,6 +121,29 @@ mod tests {
         assert_eq!(
             classes(vec![workload(3, 3)]),
             ["past", "past", "past", "now"]
+        );
+    }
+
+    #[test]
+    fn a_rollback_stands_where_the_rollout_would() {
+        let words = |state| {
+            let mut told = ended(vec![workload(3, 3)]);
+            told.rollback = Some(Rollback {
+                release: ReleaseNumber(3),
+                commit: "4f2a91c0000000000000000000000000000000aa".parse().unwrap(),
+                state,
+                cause: "it crashes".into(),
+            });
+            let marks = phases(State::Failed, Some(&told));
+            marks.iter().map(|mark| mark.word).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words(RollbackState::Verified),
+            ["Prepared", "Applied", "Rolled back"]
+        );
+        assert_eq!(
+            words(RollbackState::Failed),
+            ["Prepared", "Applied", "Rollback failed"]
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pipelines::deploy::{DeployProgress, Pod};
+use pipelines::deploy::{Cause, DeployProgress, Pod, Rollback};
 use pipelines::ids::JobId;
 use pipelines::job::State;
 use pipelines::timestamp::Timestamp;
@@ -139,6 +139,9 @@ pub(super) struct Deploy {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     pods: Vec<Pod>,
+    causes: Vec<Cause>,
+    /// The way back, once the release has failed.
+    rollback: Option<Rollback>,
     requests_probed: Option<i64>,
     requests_failed: Option<i64>,
 }
@@ -149,6 +152,10 @@ impl Deploy {
             .progress
             .as_deref()
             .map(serde_json::from_str::<DeployProgress>);
+        let told = progress.transpose()?;
+        let (pods, causes, rollback) = told.map_or_else(Default::default, |told| {
+            (told.pods, told.causes, told.rollback)
+        });
         Ok(Self {
             number: row.number,
             environment: row.environment,
@@ -160,9 +167,9 @@ impl Deploy {
             reason: row.reason,
             started_at: row.started_at.map(Timestamp),
             finished_at: row.finished_at.map(Timestamp),
-            pods: progress
-                .transpose()?
-                .map_or_else(Vec::new, |progress| progress.pods),
+            pods,
+            causes,
+            rollback,
             requests_probed: row.requests_probed,
             requests_failed: row.requests_failed,
         })

@@ -34,6 +34,7 @@ async fn every_call(
         pods: Vec::new(),
         causes: Vec::new(),
         events: Vec::new(),
+        rollback: None,
     };
     let reports = [
         Report::StepStarted {
