@@ -21,6 +21,9 @@ pub struct QueuedJob {
     pub environment: Option<EnvironmentName>,
     /// Whether another deploy of this repository to that environment is running.
     pub environment_busy: bool,
+    /// Who stopped deploys to that environment, and why; what a person has chosen to be deployed
+    /// comes without.
+    pub locked: Option<String>,
     /// The oldest run of the same concurrency group that must end first.
     pub group_busy: Option<RunNumber>,
 }
@@ -54,6 +57,7 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
         Some(Some(Obstacle::Group(number))) => {
             format!("waits for run #{number} of the same concurrency group")
         }
+        Some(Some(Obstacle::Locked)) => job.locked.clone().unwrap_or_default(),
         Some(Some(Obstacle::Busy)) => "another deploy to this environment is running".into(),
         Some(Some(Obstacle::Protected)) => {
             "work of a fork needs a runner that serves no environment, and none is connected".into()
@@ -67,6 +71,7 @@ pub fn why_waiting(job: &QueuedJob, runners: &[RunnerOffer]) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Obstacle {
     Group(RunNumber),
+    Locked,
     Busy,
     Environment,
     Protected,
@@ -87,6 +92,9 @@ fn obstacle(job: &QueuedJob, runner: &RunnerOffer) -> Option<Obstacle> {
     }
     if !runner.environments.contains(environment) {
         return Some(Obstacle::Environment);
+    }
+    if job.locked.is_some() {
+        return Some(Obstacle::Locked);
     }
     job.environment_busy.then_some(Obstacle::Busy)
 }

@@ -238,6 +238,7 @@ impl World {
                 trust: self.trust,
                 environment: work.environment().cloned(),
                 environment_busy: self.is_busy(work.environment()),
+                locked: None,
                 group_busy: None,
             })
         };

@@ -237,7 +237,9 @@ async fn run_build(job: &Job<'_>, work: &BuildWork) -> Finish {
 async fn run_deploy(job: &Job<'_>, deploy: &AssignedDeploy) -> Finish {
     let needs_checkout = match (&deploy.bundle, &deploy.work.source) {
         (None, ReleaseSource::Manifests { .. }) => true,
-        (Some(_), _) | (None, ReleaseSource::Promote { .. }) => false,
+        (Some(_), _) | (None, ReleaseSource::Promote { .. } | ReleaseSource::Stored { .. }) => {
+            false
+        }
     };
     let mut checkout = None;
     if needs_checkout {

@@ -29,6 +29,7 @@ pub(crate) mod lost;
 mod material;
 mod order;
 mod record;
+pub(crate) mod redeploy;
 pub mod schedule;
 mod start;
 

@@ -4,7 +4,7 @@
 //! in `web/actions.rs`.
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::app::App;
 
@@ -27,6 +27,7 @@ mod moments;
 mod overview;
 mod parts;
 mod raw;
+mod redeploy;
 mod repo;
 mod run;
 mod runners;
@@ -84,6 +85,18 @@ pub(crate) fn routes() -> Router<App> {
         .route(
             "/repos/{owner}/{repo}/environments/{environment}",
             get(environments::page),
+        )
+        .route(
+            "/repos/{owner}/{repo}/environments/{environment}/deploy",
+            get(redeploy::page).post(redeploy::start),
+        )
+        .route(
+            "/repos/{owner}/{repo}/environments/{environment}/lock",
+            post(redeploy::lock),
+        )
+        .route(
+            "/repos/{owner}/{repo}/environments/{environment}/unlock",
+            post(redeploy::unlock),
         )
         .route("/repos/{owner}/{repo}/deploys/{number}", get(deploy::page))
         .route("/runners", get(runners::page))

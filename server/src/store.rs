@@ -39,6 +39,7 @@ pub(crate) mod late;
 pub(crate) mod outbox;
 pub(crate) mod progress;
 pub(crate) mod queue;
+pub(crate) mod redeploys;
 pub(crate) mod releases;
 pub(crate) mod repos;
 pub(crate) mod retention;

@@ -29,6 +29,7 @@ mod races;
 mod reattach;
 mod reconcile;
 mod replay;
+mod rollback;
 mod runner_disk;
 mod runner_loss;
 mod scenarios;

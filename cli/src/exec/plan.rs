@@ -220,7 +220,7 @@ pub(super) fn deploys_a_built_image(plan: &Plan) -> bool {
     jobs.any(|job| match &job.work {
         Work::Deploy(work) => match &work.source {
             ReleaseSource::Manifests { images, .. } => !images.is_empty(),
-            ReleaseSource::Promote { .. } => false,
+            ReleaseSource::Promote { .. } | ReleaseSource::Stored { .. } => false,
         },
         Work::Steps(_) | Work::Build(_) => false,
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ReleaseNumber;
 use crate::names::{EnvironmentName, JobName, Namespace};
 
 /// A release to roll out.
@@ -61,6 +62,11 @@ pub enum ReleaseSource {
         environment: EnvironmentName,
         /// The job of this plan that deployed it there.
         job: JobName,
+    },
+    /// A release that was verified before, chosen by a person.
+    Stored {
+        /// Which.
+        release: ReleaseNumber,
     },
 }
 

@@ -186,6 +186,9 @@ fn deploy(page: &mut Page, work: &DeployWork) {
             let words = format!("the release that job `{job}` has verified on {environment}");
             page.line(1, &words);
         }
+        ReleaseSource::Stored { release } => {
+            page.line(1, &format!("release #{release}, as it is stored"));
+        }
     }
     let strategy = match &work.strategy {
         Strategy::Rolling => "rolling".to_owned(),

@@ -10,6 +10,7 @@ fn job(id: i64, trust: Trust, environment: Option<&str>) -> QueuedJob {
         trust,
         environment: environment.map(|name| name.parse().unwrap()),
         environment_busy: false,
+        locked: None,
         group_busy: None,
     }
 }
@@ -107,5 +108,19 @@ fn a_job_waits_for_an_older_run_of_its_group() {
     assert_eq!(
         why_waiting(&waiting, &[runner(&[])]),
         "waits for run #12 of the same concurrency group"
+    );
+}
+
+#[test]
+fn a_locked_environment_takes_no_deploy_and_says_who_locked_it() {
+    let locked = QueuedJob {
+        locked: Some("staging is locked by ada: a leak".into()),
+        ..job(1, Trust::Trusted, Some("staging"))
+    };
+    let runners = [runner(&["staging"])];
+    assert_eq!(pick(std::slice::from_ref(&locked), &runners[0]), None);
+    assert_eq!(
+        why_waiting(&locked, &runners),
+        "staging is locked by ada: a leak"
     );
 }

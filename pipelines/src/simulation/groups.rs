@@ -157,6 +157,7 @@ impl Group {
                     trust: Trust::Trusted,
                     environment: environment.cloned(),
                     environment_busy: self.is_busy(environment),
+                    locked: None,
                     group_busy: open.filter(|_| self.newest == Newest::Waits),
                 });
             }

@@ -44,6 +44,10 @@ pub(super) async fn render(job: &DeployJob<'_>, steps: &Steps<'_>) -> Result<Bun
             );
             return Err(early(Outcome::InfrastructureError, reason));
         }
+        ReleaseSource::Stored { release } => {
+            let reason = format!("the objects of release #{release} are not stored");
+            return Err(early(Outcome::InfrastructureError, reason));
+        }
     };
     let Some(root) = job.checkout.map(Path::to_owned) else {
         return Err(early(
@@ -86,7 +90,9 @@ pub(super) fn not_carried_out(work: &DeployWork) -> Option<String> {
     };
     let before = match &work.source {
         ReleaseSource::Manifests { before, .. } if !before.is_empty() => Some("`before`"),
-        ReleaseSource::Manifests { .. } | ReleaseSource::Promote { .. } => None,
+        ReleaseSource::Manifests { .. }
+        | ReleaseSource::Promote { .. }
+        | ReleaseSource::Stored { .. } => None,
     };
     let http = work.verify.http.as_ref().map(|_| "`verify.http`");
     let what = strategy.or(before).or(http)?;

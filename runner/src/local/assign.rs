@@ -104,6 +104,9 @@ fn deploy(conductor: &Conductor, work: DeployWork) -> Result<AssignedDeploy, Str
             let missing = || format!("job `{job}` has not rendered a release in this run");
             (BTreeMap::new(), Some(bundle.ok_or_else(missing)?))
         }
+        ReleaseSource::Stored { release } => {
+            return Err(format!("release #{release} is on a server"));
+        }
     };
     Ok(AssignedDeploy {
         number: DeployNumber(number),

@@ -54,6 +54,12 @@ pub(super) async fn prepare(
             };
             releases::create(tx, new, now).await?
         }
+        ReleaseSource::Stored { release } => {
+            match releases::find_numbered(tx, repo, *release).await? {
+                Some(release) => release,
+                None => return Ok(Some(format!("there is no release #{release}"))),
+            }
+        }
         ReleaseSource::Promote { job, .. } => match promoted(tx, queued.run, job).await? {
             Ok(release) => release,
             Err(reason) => return Ok(Some(reason)),

@@ -48,53 +48,62 @@ impl Batch<'_> {
 }
 
 /// Stores the runs, their beginnings, what GitHub must be told, and the end of the delivery.
-pub(super) async fn record(app: &App, mut batch: Batch<'_>) -> anyhow::Result<Vec<RunNumber>> {
-    let now = app.clock.now();
+pub(super) async fn record(app: &App, batch: Batch<'_>) -> anyhow::Result<Vec<RunNumber>> {
     let mut tx = app.store.begin().await?;
+    let (numbers, topics) = record_in(&mut tx, batch, app.clock.now()).await?;
+    tx.commit().await?;
+    tracing::trace!(target: "failpoint", "intake.recorded");
+    progress::tell(app, &topics);
+    Ok(numbers)
+}
+
+/// The same as a part of a transaction; the topics are told once it is committed.
+pub(super) async fn record_in(
+    tx: &mut Tx,
+    mut batch: Batch<'_>,
+    now: Timestamp,
+) -> anyhow::Result<(Vec<RunNumber>, Vec<Topic>)> {
     if let Some(delivery) = batch.delivery
-        && !deliveries::is_open(&mut tx, delivery).await?
+        && !deliveries::is_open(tx, delivery).await?
     {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     if let Some((moved, Order::First)) = batch.moved
-        && late::is_newer_made(&mut tx, batch.repo.id, batch.event, moved.at).await?
+        && late::is_newer_made(tx, batch.repo.id, batch.event, moved.at).await?
     {
         batch.moved = Some((moved, Order::Late(None)));
     }
     // What a person starts brings no news of the repository, only what was read here before the calls;
     // what comes late brings old news.
     if batch.delivery.is_some() && !batch.is_late() {
-        repos::upsert(&mut tx, batch.repo, now).await?;
+        repos::upsert(tx, batch.repo, now).await?;
     }
     if let Some(environments) = &batch.decided.environments
         && !batch.decided.decisions.is_empty()
     {
-        store_environments(&mut tx, batch.repo.id, environments).await?;
+        store_environments(tx, batch.repo.id, environments).await?;
     }
     if is_news_of_default_branch(&batch) {
-        store_schedules(&mut tx, &batch, now).await?;
+        store_schedules(tx, &batch, now).await?;
     }
     if let Some((schedule, next)) = batch.schedule {
-        schedules::advance(&mut tx, schedule, next).await?;
+        schedules::advance(tx, schedule, next).await?;
     }
     let (mut numbers, mut topics) = (Vec::new(), vec![Topic::Repo(batch.repo.id)]);
     for decision in &batch.decided.decisions {
-        if let Some((number, more)) = store_run(&mut tx, &batch, decision, now).await? {
+        if let Some((number, more)) = store_run(tx, &batch, decision, now).await? {
             numbers.push(number);
             topics.extend(more);
         }
     }
     if let Some(delivery) = batch.delivery {
         let words = outcome(&batch, &numbers);
-        deliveries::close(&mut tx, delivery, (End::Done, &words), now).await?;
+        deliveries::close(tx, delivery, (End::Done, &words), now).await?;
         if let Some((moved, Order::First | Order::Next)) = batch.moved {
-            heads::advance(&mut tx, (batch.repo.id, moved), delivery).await?;
+            heads::advance(tx, (batch.repo.id, moved), delivery).await?;
         }
     }
-    tx.commit().await?;
-    tracing::trace!(target: "failpoint", "intake.recorded");
-    progress::tell(app, &topics);
-    Ok(numbers)
+    Ok((numbers, topics))
 }
 
 /// Whether the files were read at the newest commit of the default branch.

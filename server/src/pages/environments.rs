@@ -1,5 +1,7 @@
 //! Environments: what runs where, since when, is it well, and what was there before?
 
+mod history;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
@@ -7,10 +9,11 @@ use pipelines::deploy::{DeployProgress, RollbackState};
 use pipelines::ids::RepoId;
 use pipelines::timestamp::Timestamp;
 
+use self::history::{HistoryLine, history_lines};
 use super::ask::{Ask, missing};
 use super::frame::{Frame, Place};
 use super::links;
-use super::moments::{Lasting, When};
+use super::moments::When;
 use super::words::{self, Family, Status};
 use crate::error::PageError;
 use crate::live::Topic;
@@ -29,6 +32,8 @@ pub(crate) struct Cell {
     pub(crate) live: Option<Release>,
     /// The newest deploy, where it is not the live one.
     pub(crate) next: Option<Next>,
+    /// Whether deploys wait until a person allows them again.
+    pub(crate) locked: bool,
 }
 
 /// A release in an environment.
@@ -97,6 +102,15 @@ struct Environment {
     live: Option<Live>,
     history: Vec<HistoryLine>,
     older: Option<String>,
+    lock: Option<LockView>,
+    own: String,
+}
+
+/// Who stopped deploys, why and when.
+struct LockView {
+    by: String,
+    reason: String,
+    at: When,
 }
 
 /// The facts of the live release.
@@ -106,22 +120,6 @@ struct Live {
     images: Vec<(String, String)>,
     author: String,
     run: (i64, String),
-}
-
-struct HistoryLine {
-    status: Status,
-    number: i64,
-    href: String,
-    short: String,
-    title: String,
-    author: String,
-    lasting: Option<Lasting>,
-    created: When,
-    live: bool,
-    /// It brought back a release older than the one before it.
-    backwards: bool,
-    reason: Option<String>,
-    probes: Option<(i64, i64)>,
 }
 
 /// The progress of a deploy as it was last told.
@@ -159,6 +157,7 @@ pub(crate) fn cell(row: &EnvironmentRow, current: &[DeployRow], now: Timestamp) 
             since: deploy.finished_at.unwrap_or(deploy.created_at).into(),
         }),
         next,
+        locked: row.locked_by.is_some(),
     }
 }
 
@@ -332,6 +331,7 @@ pub(crate) async fn page(
             (&full, links::repo(&row.owner, &row.repo)),
         ]);
     let live = deploys::live(ask.reader(), id, &row.name).await?;
+    let locked = (row.locked_by.clone().zip(row.locked_reason.clone())).zip(row.locked_at);
     ask.show(&Environment {
         f,
         repo: full,
@@ -344,6 +344,12 @@ pub(crate) async fn page(
         cell,
         history: lines.into_iter().take(history.len()).collect(),
         older: more.then(|| links::query(&own, &[("before", &last)])),
+        lock: locked.map(|((by, reason), at)| LockView {
+            by,
+            reason,
+            at: at.into(),
+        }),
+        own,
         name: row.name,
         namespace: row.namespace,
     })
@@ -376,24 +382,4 @@ pub(crate) fn images(text: &str) -> Vec<(String, String)> {
     map.into_iter()
         .map(|(name, value)| (name, pinned(value)))
         .collect()
-}
-
-fn history_lines(history: &[DeployRow], now: Timestamp) -> Vec<HistoryLine> {
-    let line = |(place, deploy): (usize, &DeployRow)| HistoryLine {
-        status: words::of_state(*deploy.state),
-        number: deploy.number,
-        href: links::deploy(&deploy.owner, &deploy.repo, deploy.number),
-        short: links::short(&deploy.commit_sha).to_owned(),
-        title: deploy.title.clone(),
-        author: deploy.author.clone(),
-        lasting: Lasting::new(deploy.started_at, deploy.finished_at, now),
-        created: deploy.created_at.into(),
-        live: deploy.live,
-        backwards: history
-            .get(place + 1)
-            .is_some_and(|before| before.release > deploy.release),
-        reason: deploy.reason.clone(),
-        probes: deploy.requests_probed.zip(deploy.requests_failed),
-    };
-    history.iter().enumerate().map(line).collect()
 }

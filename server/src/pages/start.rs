@@ -105,7 +105,7 @@ pub(crate) async fn start(
     Ok(Redirect::to(&run).into_response())
 }
 
-async fn find(ask: &Ask, (owner, name): &(String, String)) -> Result<Repo, PageError> {
+pub(super) async fn find(ask: &Ask, (owner, name): &(String, String)) -> Result<Repo, PageError> {
     let row = ask.repo(owner, name).await?;
     let missing = || missing("there is no such repository");
     let name: RepoName = format!("{}/{}", row.owner, row.name)

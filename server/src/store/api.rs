@@ -162,6 +162,7 @@ pub(crate) struct EnvironmentRow {
     pub(crate) live_release: Option<i64>,
     pub(crate) live_commit: Option<String>,
     pub(crate) newest_state: Option<String>,
+    pub(crate) locked: bool,
 }
 
 /// The environments of a repository, in promotion order.
@@ -175,7 +176,8 @@ pub(crate) async fn environments(
                 (select newest.state from deploys as newest
                  where newest.repo_id = environments.repo_id
                    and newest.environment = environments.name
-                 order by newest.id desc limit 1) as newest_state
+                 order by newest.id desc limit 1) as newest_state,
+                environments.locked_by is not null as locked
          from environments
          left join deploys on deploys.id = environments.live_deploy_id
          left join releases on releases.id = deploys.release_id

@@ -27,6 +27,7 @@ struct QueuedRow {
     environment: Option<String>,
     trust: String,
     environment_busy: bool,
+    locked: Option<String>,
     /// The number of the oldest run that this one waits for.
     group_busy: Option<i64>,
 }
@@ -61,6 +62,10 @@ pub(crate) async fn oldest<'e>(
                 exists (select 1 from jobs as other join runs as theirs on theirs.id = other.run_id
                         where other.state = 'running' and other.environment = jobs.environment
                           and theirs.repo_id = runs.repo_id) as environment_busy,
+                case when json_extract(jobs.work, '$.deploy.source.stored') is null then
+                    (select name || ' is locked by ' || locked_by || ': ' || locked_reason
+                     from environments where repo_id = runs.repo_id
+                       and name = jobs.environment and locked_by is not null) end as locked,
                 (select min(older.number) from runs as older
                     where runs.concurrency_newest = 'waits' and older.repo_id = runs.repo_id
                       and older.concurrency_group = runs.concurrency_group
@@ -91,6 +96,7 @@ pub(crate) async fn oldest<'e>(
                 trust: cell::word(&row.trust)?,
                 environment: cell::parse_option(row.environment.as_deref())?,
                 environment_busy: row.environment_busy,
+                locked: row.locked.clone(),
                 group_busy: row.group_busy.map(RunNumber),
             },
         })

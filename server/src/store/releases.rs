@@ -28,6 +28,24 @@ struct ReleaseRow {
     bundle: Option<String>,
 }
 
+/// The release of a repository with this number.
+pub(crate) async fn find_numbered(
+    tx: &mut Tx,
+    repo: RepoId,
+    number: ReleaseNumber,
+) -> sqlx::Result<Option<Release>> {
+    let id: Option<i64> =
+        sqlx::query_scalar("select id from releases where repo_id = ? and number = ?")
+            .bind(repo.0)
+            .bind(number.0)
+            .fetch_optional(&mut **tx)
+            .await?;
+    match id {
+        Some(id) => find(tx, ReleaseId(id)).await,
+        None => Ok(None),
+    }
+}
+
 /// The release with this id.
 pub(crate) async fn find(tx: &mut Tx, id: ReleaseId) -> sqlx::Result<Option<Release>> {
     let row: Option<ReleaseRow> =

@@ -101,6 +101,26 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("GET", "/_ui", Person),
     // Actions of people.
     ("POST", "/deliveries/{id}/replay", Person),
+    (
+        "GET",
+        "/repos/{owner}/{repo}/environments/{environment}/deploy",
+        Person,
+    ),
+    (
+        "POST",
+        "/repos/{owner}/{repo}/environments/{environment}/deploy",
+        Person,
+    ),
+    (
+        "POST",
+        "/repos/{owner}/{repo}/environments/{environment}/lock",
+        Person,
+    ),
+    (
+        "POST",
+        "/repos/{owner}/{repo}/environments/{environment}/unlock",
+        Person,
+    ),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/cancel", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/rerun", Person),
     ("POST", "/repos/{owner}/{repo}/runs/{number}/keep", Person),
@@ -139,6 +159,21 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
         Program,
     ),
     ("GET", "/api/v1/repos/{owner}/{repo}/environments", Program),
+    (
+        "POST",
+        "/api/v1/repos/{owner}/{repo}/environments/{environment}/deploy",
+        Program,
+    ),
+    (
+        "POST",
+        "/api/v1/repos/{owner}/{repo}/environments/{environment}/rollback",
+        Program,
+    ),
+    (
+        "POST",
+        "/api/v1/repos/{owner}/{repo}/environments/{environment}/lock",
+        Program,
+    ),
     (
         "GET",
         "/api/v1/repos/{owner}/{repo}/deploys/{number}",

@@ -29,6 +29,7 @@ use crate::store::audit;
 use crate::store::repos::{self, Repo};
 
 mod kept;
+mod redeploy;
 mod shape;
 
 #[cfg(test)]
@@ -72,6 +73,18 @@ pub(crate) fn routes() -> Router<App> {
         .route(
             "/api/v1/repos/{owner}/{repo}/deploys/{number}",
             get(show_deploy),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/environments/{environment}/deploy",
+            post(redeploy::deploy),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/environments/{environment}/rollback",
+            post(redeploy::rollback),
+        )
+        .route(
+            "/api/v1/repos/{owner}/{repo}/environments/{environment}/lock",
+            post(redeploy::lock),
         )
         .route("/api/v1/runners", get(list_runners))
 }

@@ -140,6 +140,9 @@ pub(crate) struct EnvironmentRow {
     pub(crate) namespace: String,
     pub(crate) branches: String,
     pub(crate) after_environment: Option<String>,
+    pub(crate) locked_by: Option<String>,
+    pub(crate) locked_reason: Option<String>,
+    pub(crate) locked_at: Option<i64>,
 }
 
 /// Environments, by repository and in promotion order.
@@ -150,7 +153,8 @@ pub(crate) async fn environments(
 ) -> sqlx::Result<Vec<EnvironmentRow>> {
     sqlx::query_as(
         "select repos.owner, repos.name as repo, environments.name, environments.position,
-                environments.namespace, environments.branches, environments.after_environment
+                environments.namespace, environments.branches, environments.after_environment,
+                environments.locked_by, environments.locked_reason, environments.locked_at
          from environments join repos on repos.id = environments.repo_id
          where ?1 is null or environments.repo_id = ?1
          order by repos.owner collate nocase, repos.name collate nocase, environments.position

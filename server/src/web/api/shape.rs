@@ -194,8 +194,7 @@ impl Environment {
             name: row.name,
             live_release: row.live_release,
             live_commit: row.live_commit,
-            // There are no locks yet; the field is promised.
-            locked: false,
+            locked: row.locked,
         }
     }
 }
