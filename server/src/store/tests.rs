@@ -125,7 +125,9 @@ async fn after_a_full_disk_the_next_write_works_without_a_restart() {
     let fill = "insert into counters values (hex(randomblob(9000)), 1)";
     let filled = sqlx::query(fill).execute(&mut *tx).await;
     let error = filled.unwrap_err();
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("13"), "{error}");
     drop(tx);
     let mut tx = store.begin().await.unwrap();
