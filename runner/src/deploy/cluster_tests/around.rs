@@ -54,6 +54,7 @@ async fn taking_the_number_out_of_the_manifest_does_not_reset_it() {
     .await;
 }
 
+/// F28
 #[tokio::test(flavor = "multi_thread")]
 async fn time_without_sight_of_the_cluster_does_not_count() {
     in_namespace(async |world: World| {

@@ -194,6 +194,7 @@ async fn a_missing_service_account_is_named() {
     .await;
 }
 
+/// F27
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_no_node_takes_is_named_after_its_grace() {
     let manifest = deployment("command: [sleep, '600']\n      nodeSelector: {disk: quantum}");

@@ -23,6 +23,7 @@ async fn a_newer_deploy_that_comes_after_the_rehearsal_is_not_overwritten() {
     .await;
 }
 
+/// F28
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_lost_while_the_cluster_is_away_ends_the_writing() {
     in_namespace(async |world: World| {
