@@ -62,9 +62,7 @@ impl World {
 
     /// The folder of a world that is yet to start, for what has to be there before.
     pub fn folder() -> Result<TempDir> {
-        Ok(tempfile::Builder::new()
-            .prefix("seaworthy-world-")
-            .tempdir()?)
+        Ok(TempDir::with_prefix("seaworthy-world-")?)
     }
 
     /// Starts it in such a folder, whose `data` is the server's.
