@@ -54,8 +54,9 @@ async fn a_failed_release_is_left_for_the_last_verified_one() {
             "{reason}"
         );
         assert!(
-            reason
-                .contains("Rolled back: 1111111 (release #1) runs in staging again, 2 of 2 ready"),
+            reason.contains(
+                "Rolled back: 1111111 (release #1) runs in staging again, 2 of 2 pods ready"
+            ),
             "{reason}"
         );
         assert_eq!(told.finish.outputs["rolled_back_to"], "1");
