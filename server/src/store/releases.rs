@@ -76,19 +76,23 @@ struct FallbackRow {
     bundle: String,
 }
 
-/// Where the deploy of a job returns to if it fails: what its environment has verified last, unless
-/// that is the same release, or was in another namespace.
+/// Where the deploy of a job returns to if it fails: the last verified release of the same part of
+/// the repository (several jobs may deploy to one environment) at the same place.
 pub(crate) async fn find_fallback(tx: &mut Tx, job: JobId) -> sqlx::Result<Option<Fallback>> {
     let row: Option<FallbackRow> = sqlx::query_as(
         "select releases.number, runs.number as run, releases.commit_sha, releases.bundle
-         from deploys
-         join environments on environments.repo_id = deploys.repo_id
-              and environments.name = deploys.environment
-         join deploys live on live.id = environments.live_deploy_id
-              and live.namespace = deploys.namespace and live.release_id <> deploys.release_id
-         join releases on releases.id = live.release_id and releases.bundle is not null
-         join runs on runs.id = releases.run_id
-         where deploys.job_id = ?",
+         from deploys as mine
+         join releases as ours on ours.id = mine.release_id
+         join jobs as origin on origin.id = ours.job_id
+         join runs as begun on begun.id = ours.run_id
+         join deploys as verified on verified.repo_id = mine.repo_id
+              and verified.environment = mine.environment
+              and verified.namespace = mine.namespace and verified.state = 'passed'
+         join releases on releases.id = verified.release_id and releases.id <> ours.id
+              and releases.bundle is not null
+         join jobs as theirs on theirs.id = releases.job_id and theirs.name = origin.name
+         join runs on runs.id = releases.run_id and runs.pipeline = begun.pipeline
+         where mine.job_id = ? order by verified.id desc limit 1",
     )
     .bind(job.0)
     .fetch_optional(&mut **tx)
