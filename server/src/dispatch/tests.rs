@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipelines::ids::RunId;
+use pipelines::ids::{RepoId, RunId};
 use pipelines::job::Outcome;
 use pipelines::wire::{AssignedDeploy, AssignedWork, Assignment, Bundle, Claim, Report};
 use serde_json::json;
@@ -15,6 +15,7 @@ use ulid::Ulid;
 use super::{ClaimError, claim, why_queued};
 use crate::progress::tests::{Runner, World, build, deploy, deploy_only, promote, steps};
 use crate::store::access;
+use crate::store::redeploys::{self, Lock};
 use crate::sweep;
 
 mod late;
@@ -238,6 +239,43 @@ async fn a_deploy_comes_with_what_its_environment_has_verified_last() {
     let third = world.claim(&runner).await.unwrap();
     let fallback = deploy_of(&third).fallback.clone().unwrap();
     assert_eq!(fallback.release, deploy_of(&first).release);
+}
+
+#[tokio::test]
+async fn a_deploy_returns_to_no_release_of_another_part_of_the_repository() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &["staging"]).await;
+    world.run(vec![deploy_only("shop")]).await;
+    let shop = world.claim(&runner).await.unwrap();
+    let report = Report::Bundle(bundle());
+    world.report(&runner, (shop.job, shop.lease), report).await;
+    world.finish(&runner, &shop, Outcome::Passed).await;
+    world.run(vec![deploy_only("till")]).await;
+    let till = world.claim(&runner).await.unwrap();
+    assert_eq!(deploy_of(&till).fallback, None);
+}
+
+#[tokio::test]
+async fn a_lock_keeps_nobody_from_taking_over_a_deploy_that_has_begun() {
+    let world = World::new().await;
+    let runner = world.runner("ada", &["staging"]).await;
+    world.run(vec![deploy_only("ship")]).await;
+    let first = world.claim(&runner).await.unwrap();
+    let lock = Lock {
+        by: "mira".into(),
+        reason: "a leak".into(),
+        at: world.app.clock.now(),
+    };
+    let place = (RepoId(7), &"staging".parse().unwrap());
+    let mut tx = world.app.store.begin().await.unwrap();
+    let locked = redeploys::set_lock(&mut tx, place, Some(&lock)).await;
+    assert!(locked.unwrap());
+    tx.commit().await.unwrap();
+    let later = world.app.clock.monotonic() + Duration::from_secs(31);
+    sweep::tick_at(&world.app, later).await.unwrap();
+    let other = world.runner("bob", &["staging"]).await;
+    let second = world.claim(&other).await.unwrap();
+    assert_eq!((second.job, second.lease.attempt.0), (first.job, 2));
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ pub(crate) async fn oldest<'e>(
                 exists (select 1 from jobs as other join runs as theirs on theirs.id = other.run_id
                         where other.state = 'running' and other.environment = jobs.environment
                           and theirs.repo_id = runs.repo_id) as environment_busy,
-                case when json_extract(jobs.work, '$.deploy.source.stored') is null then
+                case when json_extract(jobs.work, '$.deploy.source.stored') is null
+                          and not exists (select 1 from deploys where job_id = jobs.id) then
                     (select name || ' is locked by ' || locked_by || ': ' || locked_reason
                      from environments where repo_id = runs.repo_id
                        and name = jobs.environment and locked_by is not null) end as locked,
