@@ -155,9 +155,7 @@ async fn carry_out(
     let patience = stages::Patience::UntilStopped;
     let prepared =
         stages::preflight(job, cluster, (&fallback.bundle, &marks), steps, patience).await?;
-    tracing::trace!(target: "failpoint", "rollback.prepared");
     let targets = stages::write(job, &prepared, steps).await?;
-    tracing::trace!(target: "failpoint", "rollback.applied");
     let what = what(job, fallback);
     let rollout = Rollout {
         cluster,
@@ -183,7 +181,8 @@ fn failed(reason: String) -> Early {
     early(Outcome::Failed, reason)
 }
 
-/// The end of a rollback that was followed, in words. The deploy has failed, whatever came after.
+/// The end of a rollback that was followed, in words. The deploy has failed, whatever came after;
+/// only a rollback that nobody saw to its end is left to the next attempt.
 fn conclude(
     (job, fallback): (&DeployJob<'_>, &Fallback),
     cause: &str,
@@ -194,6 +193,12 @@ fn conclude(
     let environment = &job.deploy.work.environment;
     let (commit, release) = (fallback.commit.short(), fallback.release);
     let mut state = RollbackState::Failed;
+    let outcome = match &end {
+        // Whoever takes the deploy over goes on with the way back.
+        End::Stopped => Outcome::Cancelled,
+        End::Unseen(_) => Outcome::InfrastructureError,
+        End::Good | End::Failed(..) | End::TakenOver(_) => Outcome::Failed,
+    };
     let reason = match end {
         End::Good => {
             state = RollbackState::Verified;
@@ -218,16 +223,21 @@ fn conclude(
             "{cause}. Release #{release} was applied again, and the job was stopped before it was verified: the cluster goes on with it; {serving}"
         ),
     };
-    (failed(reason), state)
+    (early(outcome, reason), state)
 }
 
 /// The end of one that could not be written, or not all of it.
 fn not_carried_out(cause: &str, fallback: &Fallback, end: Early) -> Early {
     let (release, why) = (fallback.release, end.reason);
-    failed(match end.outcome {
-        Outcome::Superseded => format!("{cause}. It was not rolled back: {why}"),
-        _ => format!(
-            "{cause}. The rollback to release #{release} failed as well: {why}. Nothing more is tried: mend that, and deploy again"
+    match end.outcome {
+        Outcome::Superseded => failed(format!("{cause}. It was not rolled back: {why}")),
+        // Whoever takes the deploy over goes on with the way back.
+        outcome @ (Outcome::Cancelled | Outcome::InfrastructureError) => early(
+            outcome,
+            format!("{cause}. The rollback to release #{release} did not come to its end: {why}"),
         ),
-    })
+        _ => failed(format!(
+            "{cause}. The rollback to release #{release} failed as well: {why}. Nothing more is tried: mend that, and deploy again"
+        )),
+    }
 }
