@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use pipelines::ids::{Attempt, JobId};
 use pipelines::timestamp::Timestamp;
 use sqlx::Connection;
 use tar::{Archive, Builder, EntryType, Header};
@@ -18,6 +19,7 @@ use crate::admin;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::ObjectsConfig;
+use crate::objects::Objects;
 use crate::progress;
 use crate::store::{OpenError, Store, backup};
 
@@ -129,13 +131,19 @@ async fn write(
         )));
     }
     let artifacts = backup::artifacts(&mut database).await?;
+    let attempts = backup::attempts(&mut database).await?;
     database.close().await?;
     let mut into = Builder::new(File::create(to).map_err(at(to))?);
     let mut held = Held::default();
-    let logs = data.join("logs");
-    for path in files(&logs).map_err(at(&logs))? {
-        // A log that its rule has removed meanwhile is no loss of ours.
-        held.logs += usize::from(append(&mut into, (data, &path), &mut held.bytes)?);
+    let logs = Objects::new(data);
+    for logged in attempts {
+        // One that has begun since the copy is no log of it. One that is not there has said nothing,
+        // was removed by its rule, or has just been packed.
+        let plain = logs.path(JobId(logged.job_id), Attempt(logged.attempt));
+        let packed = plain.with_extension("log.zst");
+        let is_there = append(&mut into, (data, &plain), &mut held.bytes)?
+            || append(&mut into, (data, &packed), &mut held.bytes)?;
+        held.logs += usize::from(is_there);
     }
     if let ObjectsConfig::Folder(folder) = objects {
         for (object, ..) in artifacts {

@@ -95,7 +95,8 @@ impl Objects {
         }
     }
 
-    fn path(&self, job: JobId, attempt: Attempt) -> PathBuf {
+    /// Where the log of an attempt is while it is not packed.
+    pub(crate) fn path(&self, job: JobId, attempt: Attempt) -> PathBuf {
         // A thousand jobs a folder keeps folders listable.
         self.root
             .join((job.0 / 1000).to_string())

@@ -12,6 +12,8 @@ use super::{Reader, Store, Tx};
 /// Fences that a server may have given out between a backup and its loss: none of them is ever given
 /// out again, so that a runner of that time is never taken for one of now.
 const FENCES_SKIPPED: i64 = 1_000_000_000;
+/// The same for the numbers of deploys, which the objects in clusters carry.
+const DEPLOYS_SKIPPED: i64 = 1_000;
 
 /// A stored artifact: where its bytes are, how many, and their SHA-256 in hex.
 pub(crate) type ArtifactBytes = (String, i64, String);
@@ -42,6 +44,11 @@ pub(crate) async fn prepare(copy: &mut SqliteConnection, now: Timestamp) -> sqlx
         .await?;
     sqlx::query("update counters set value = value + ? where name = 'fence'")
         .bind(FENCES_SKIPPED)
+        .execute(&mut *copy)
+        .await?;
+    // What the cluster has seen since must not look newer than what is deployed next.
+    sqlx::query("update repos set last_deploy_number = last_deploy_number + ?")
+        .bind(DEPLOYS_SKIPPED)
         .execute(&mut *copy)
         .await?;
     sqlx::query("insert or replace into counters (name, value) values ('restored', ?)")
