@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipelines::event::{EventKind, GitEvent};
 use pipelines::ids::{DeployNumber, ReleaseNumber, RunNumber};
 use pipelines::limits::JOB_TIMEOUT_DEFAULT;
-use pipelines::names::{EnvironmentName, JobName, PipelineName};
+use pipelines::names::{EnvironmentName, PipelineName};
 use pipelines::plan::{Condition, DeployWork, Plan, PlannedJob, ReleaseSource, Retry, Work};
 
 use super::decide::{Decided, Decision, Verdict};
@@ -18,7 +18,7 @@ use crate::store::redeploys::{self, Lock, Verified};
 use crate::store::repos::Repo;
 use crate::store::{Tx, audit};
 
-/// The pipeline and the job that such a run is of: no file has them.
+/// The pipeline that such a run is of: no file has it.
 const NAME: &str = "redeploy";
 /// How far back a release may be to be chosen.
 pub(crate) const CHOICES_MAX: u32 = 100;
@@ -29,7 +29,7 @@ const REASON_MAX: usize = 500;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Redeploy<'a> {
     pub(crate) environment: &'a EnvironmentName,
-    /// The last verified one that is not of the newest deploy, if none is named.
+    /// The last verified one that is older than the newest deploy's, if none is named.
     pub(crate) release: Option<ReleaseNumber>,
     /// The newest deploy when the person decided; anything may have happened, if none is named.
     pub(crate) seen: Option<DeployNumber>,
@@ -42,9 +42,9 @@ pub(crate) struct Redeploy<'a> {
 /// What is there to choose from.
 pub(crate) struct Choice {
     pub(crate) verified: Vec<Verified>,
-    /// The newest deploy, and what was planned for it: how a release is rolled out here.
+    /// The newest deploy.
     pub(crate) newest: DeployNumber,
-    work: DeployWork,
+    environment: EnvironmentName,
 }
 
 impl Choice {
@@ -59,21 +59,20 @@ impl Choice {
             let words = format!("environment {environment} of {}", repo.name);
             return Err(StartError::NotFound(words));
         }
-        let newest = redeploys::newest(reader, place).await?;
-        let Some((newest, Work::Deploy(work))) = newest else {
+        let Some(newest) = redeploys::newest(reader, place).await? else {
             let words = format!("nothing has been deployed to {environment} yet");
             return Err(StartError::Refused(words));
         };
         Ok(Choice {
             verified: redeploys::verified(reader, place, CHOICES_MAX).await?,
             newest,
-            work,
+            environment: environment.clone(),
         })
     }
 
     /// The release of that number, or the one to return to.
     pub(crate) fn find(&self, release: Option<ReleaseNumber>) -> Result<&Verified, StartError> {
-        let environment = &self.work.environment;
+        let environment = &self.environment;
         let mut verified = self.verified.iter();
         match release {
             Some(number) => {
@@ -82,8 +81,8 @@ impl Choice {
                 found.ok_or_else(|| StartError::NotFound(words()))
             }
             None => {
-                let words = || format!("{environment} has verified no release but the newest");
-                let found = verified.find(|one| !one.is_newest);
+                let words = || format!("{environment} has verified no release before its newest");
+                let found = verified.find(|one| one.is_before);
                 found.ok_or_else(|| StartError::Refused(words()))
             }
         }
@@ -109,7 +108,7 @@ pub(crate) async fn redeploy(
     let release = choice.find(wanted.release)?;
     let reason: String = wanted.reason.trim().chars().take(REASON_MAX).collect();
     let event = event(release, environment, by);
-    let decided = decided(&choice.work, release.release)?;
+    let decided = decided(release)?;
     let batch = Batch {
         delivery: None,
         moved: None,
@@ -197,18 +196,29 @@ fn event(release: &Verified, environment: &EnvironmentName, by: &str) -> GitEven
     }
 }
 
-/// A plan of one job, as the newest deploy to the environment was planned.
-fn decided(work: &DeployWork, release: ReleaseNumber) -> Result<Decided, StartError> {
+/// How a verified release was rolled out last.
+pub(crate) fn work(release: &Verified) -> Result<&DeployWork, StartError> {
+    match &release.work {
+        Work::Deploy(work) => Ok(work),
+        Work::Steps(_) | Work::Build(_) => {
+            Err(anyhow::anyhow!("release #{} was deployed by no deploy", release.release).into())
+        }
+    }
+}
+
+/// A plan of one job, named and made as the one that verified the release: of several parts that
+/// share an environment, only deploys of the same one take each other's place.
+fn decided(release: &Verified) -> Result<Decided, StartError> {
     let fixed = |error| anyhow::anyhow!("`{NAME}` is no name: {error}");
     let pipeline: PipelineName = NAME.parse().map_err(fixed)?;
-    let job: JobName = NAME.parse().map_err(fixed)?;
+    let (work, job) = (work(release)?, &release.job);
     let plan = Plan {
         pipeline: pipeline.clone(),
         concurrency: None,
         templates: Vec::new(),
         jobs: vec![PlannedJob {
             name: job.clone(),
-            group: job,
+            group: job.clone(),
             matrix: BTreeMap::new(),
             needs: Vec::new(),
             condition: Condition::Success,
@@ -216,7 +226,9 @@ fn decided(work: &DeployWork, release: ReleaseNumber) -> Result<Decided, StartEr
             timeout_seconds: JOB_TIMEOUT_DEFAULT.as_secs() as u32,
             retry: Retry::default(),
             work: Work::Deploy(DeployWork {
-                source: ReleaseSource::Stored { release },
+                source: ReleaseSource::Stored {
+                    release: release.release,
+                },
                 ..work.clone()
             }),
         }],

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::github::payload::{Incoming, one_line};
 use crate::github::{GitHub, GitHubError};
 use crate::store::repos::{self, Repo};
-use crate::store::runs;
+use crate::store::{redeploys, runs};
 
 /// Why no run was started.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,12 @@ pub(super) async fn rerun_for(
     let db = app.store.reader();
     let origin = runs::find_origin(db, run).await?;
     let origin = origin.ok_or_else(|| StartError::NotFound(format!("run {run}")))?;
+    if let Some((release, environment)) = redeploys::chosen(db, run).await? {
+        let words = format!(
+            "this run deployed release #{release} by hand: do it again on the page of {environment}"
+        );
+        return Err(StartError::Refused(words));
+    }
     let repo = repos::find(db, origin.repo).await?;
     let repo = repo.ok_or_else(|| StartError::NotFound("such repository".into()))?;
     // The row of a run does not hold all of its event; the delivery that made the first one does.

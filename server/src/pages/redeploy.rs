@@ -7,17 +7,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use pipelines::ids::{DeployNumber, ReleaseNumber};
 use pipelines::names::EnvironmentName;
+use pipelines::plan::OnFailure;
 use serde::Deserialize;
 
 use super::ask::{Ask, missing};
 use super::environments::images;
 use super::frame::{Frame, Place};
 use super::moments::When;
-use super::words::Family;
+use super::words::{self, Family};
 use super::{links, start};
 use crate::error::{Failure, PageError};
 use crate::intake::StartError;
-use crate::intake::redeploy::{Choice, Redeploy, redeploy, set_lock};
+use crate::intake::redeploy::{Choice, Redeploy, redeploy, set_lock, work};
 use crate::store::redeploys::Verified;
 use crate::store::repos::Repo;
 use crate::store::views::deploys;
@@ -31,6 +32,7 @@ struct Confirm {
     /// What the environment runs now, and what it will run.
     from: Option<Side>,
     to: Side,
+    if_it_fails: String,
     /// The newest deploy: what the decision is made on.
     seen: i64,
     others: Vec<(i64, String, String)>,
@@ -77,8 +79,19 @@ pub(crate) async fn page(ask: Ask, Path(path): EnvironmentPath) -> Result<Respon
             (&full, links::repo(owner, name)),
             (environment.as_str(), own.clone()),
         ]);
+    let is_other = live
+        .as_ref()
+        .is_some_and(|live| live.release != to.release.0);
+    let if_it_fails = match work(to).map_err(refused)?.on_failure {
+        OnFailure::Hold => format!("it stays: {environment} says `on_failure: hold`"),
+        OnFailure::Rollback if is_other => {
+            format!("{environment} returns to what it has verified last")
+        }
+        OnFailure::Rollback => "the last verified release before it is applied again".to_owned(),
+    };
     let page = Confirm {
         f,
+        if_it_fails,
         from: live.map(|live| Side {
             release: live.release,
             short: links::short(&live.commit_sha).to_owned(),

@@ -1,7 +1,7 @@
 //! What a person can choose for an environment: releases that it has verified, and its lock.
 
-use pipelines::ids::{DeployNumber, ReleaseNumber, RepoId, RunNumber};
-use pipelines::names::{BranchName, CommitSha, EnvironmentName};
+use pipelines::ids::{DeployNumber, ReleaseNumber, RepoId, RunId, RunNumber};
+use pipelines::names::{BranchName, CommitSha, EnvironmentName, JobName};
 use pipelines::plan::Work;
 use pipelines::timestamp::Timestamp;
 use sqlx::FromRow;
@@ -21,8 +21,12 @@ pub(crate) struct Verified {
     pub(crate) run: RunNumber,
     /// When it was verified last.
     pub(crate) at: Timestamp,
-    /// Whether the newest deploy to the environment was of this release.
-    pub(crate) is_newest: bool,
+    /// Whether it is of the same part of the repository as the newest deploy, and older.
+    pub(crate) is_before: bool,
+    /// The job that made it: deploys of one part of a repository have the same.
+    pub(crate) job: JobName,
+    /// How that part was rolled out here last.
+    pub(crate) work: Work,
 }
 
 #[derive(Debug, FromRow)]
@@ -34,7 +38,9 @@ struct VerifiedRow {
     images: String,
     run: i64,
     at: i64,
-    is_newest: bool,
+    is_before: bool,
+    job: String,
+    work: String,
 }
 
 /// The releases that an environment has verified, the last verified one first.
@@ -45,15 +51,25 @@ pub(crate) async fn verified(
 ) -> sqlx::Result<Vec<Verified>> {
     let rows: Vec<VerifiedRow> = sqlx::query_as(
         "select releases.number, releases.commit_sha, releases.title, runs.branch, releases.images,
-                runs.number as run, max(deploys.finished_at) as at,
-                releases.id = (select newest.release_id from deploys as newest
-                               where newest.repo_id = ?1 and newest.environment = ?2
-                               order by newest.id desc limit 1) as is_newest
+                runs.number as run, deploys.finished_at as at, origin.name as job, jobs.work,
+                exists (select 1 from deploys as newest
+                        join releases as its on its.id = newest.release_id
+                        join jobs as made on made.id = its.job_id
+                        join runs as begun on begun.id = its.run_id
+                        where newest.id = (select max(id) from deploys where repo_id = ?1
+                                           and environment = ?2)
+                          and made.name = origin.name and begun.pipeline = runs.pipeline
+                          and its.number > releases.number) as is_before
          from deploys join releases on releases.id = deploys.release_id
-         join runs on runs.id = releases.run_id
+         join jobs on jobs.id = deploys.job_id
+         join runs on runs.id = releases.run_id join jobs as origin on origin.id = releases.job_id
          where deploys.repo_id = ?1 and deploys.environment = ?2 and deploys.state = 'passed'
            and releases.bundle is not null
-         group by releases.id order by max(deploys.id) desc limit ?3",
+           and not exists (select 1 from deploys as later
+                           where later.repo_id = ?1 and later.environment = ?2
+                             and later.state = 'passed' and later.id > deploys.id
+                             and later.release_id = deploys.release_id)
+         order by deploys.id desc limit ?3",
     )
     .bind(repo.0)
     .bind(environment.as_str())
@@ -69,27 +85,44 @@ pub(crate) async fn verified(
             images: row.images,
             run: RunNumber(row.run),
             at: Timestamp(row.at),
-            is_newest: row.is_newest,
+            is_before: row.is_before,
+            job: cell::parse(&row.job)?,
+            work: cell::json(&row.work)?,
         })
     };
     rows.into_iter().map(verified).collect()
 }
 
-/// The newest deploy to an environment: its number, and the work of its job.
+/// The newest deploy to an environment.
 pub(crate) async fn newest(
     reader: &Reader,
     (repo, environment): (RepoId, &EnvironmentName),
-) -> sqlx::Result<Option<(DeployNumber, Work)>> {
-    let row: Option<(i64, String)> = sqlx::query_as(
-        "select deploys.number, jobs.work from deploys join jobs on jobs.id = deploys.job_id
-         where deploys.repo_id = ? and deploys.environment = ? order by deploys.id desc limit 1",
+) -> sqlx::Result<Option<DeployNumber>> {
+    let number: Option<i64> = sqlx::query_scalar(
+        "select number from deploys where repo_id = ? and environment = ?
+         order by id desc limit 1",
     )
     .bind(repo.0)
     .bind(environment.as_str())
     .fetch_optional(reader)
     .await?;
-    row.map(|(number, work)| Ok((DeployNumber(number), cell::json(&work)?)))
-        .transpose()
+    Ok(number.map(DeployNumber))
+}
+
+/// The release that a run deploys because a person has chosen it, and where; no pipeline file knows
+/// of such a run.
+pub(crate) async fn chosen(
+    reader: &Reader,
+    run: RunId,
+) -> sqlx::Result<Option<(ReleaseNumber, String)>> {
+    let row: Option<(i64, String)> = sqlx::query_as(
+        "select json_extract(work, '$.deploy.source.stored.release'), environment from jobs
+         where run_id = ? and json_extract(work, '$.deploy.source.stored') is not null limit 1",
+    )
+    .bind(run.0)
+    .fetch_optional(reader)
+    .await?;
+    Ok(row.map(|(number, environment)| (ReleaseNumber(number), environment)))
 }
 
 /// Who stopped deploys to an environment, and why.
