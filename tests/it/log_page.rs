@@ -13,6 +13,8 @@ use crate::files::{FILE, steps};
 
 const PAGE: &str = "/repos/acme/shop/runs/1/jobs/work";
 const LINES: usize = 200_000;
+/// As many as a debug build on a busy machine can search before a search ends by itself.
+const FEW: usize = 20_000;
 
 /// A job at work, its log, and a browser that has signed in.
 struct Site {
@@ -164,12 +166,12 @@ async fn it_follows_exactly_while_the_last_line_is_seen() -> Result<()> {
 #[tokio::test]
 async fn a_search_and_the_windows_need_no_script() -> Result<()> {
     let _turn = tests::require!(Browser);
-    let mut site = Site::with(numbered(1..=LINES)).await?;
+    let mut site = Site::with(numbered(1..=FEW)).await?;
     site.browser.scripts(false).await?;
     site.open("?from=1").await?;
     let shown = "document.querySelectorAll('#log > div').length === 1000";
     site.browser.until(shown).await?;
-    for (word, line) in [("Next", 1001), ("Last", LINES), ("First", 1)] {
+    for (word, line) in [("Next", 1001), ("Last", FEW), ("First", 1)] {
         let find = format!(
             "[...document.querySelectorAll('.window a')].find(a => a.textContent === '{word}').href"
         );
@@ -185,7 +187,7 @@ async fn a_search_and_the_windows_need_no_script() -> Result<()> {
     site.open("?q=LINE+%5Cd*99%20of&re=1").await?;
     let total = "document.querySelector('.found strong').textContent";
     let total = site.browser.ask(total).await?;
-    ensure!(total == "2000 lines", "{total}");
+    ensure!(total == "200 lines", "{total}");
     site.browser.close().await
 }
 
