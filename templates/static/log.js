@@ -125,7 +125,12 @@ button.addEventListener('click', () => { follow = true; toEnd(); });
 log.after(button);
 const end = document.getElementById('log-end');
 const atEnd = () => end.getBoundingClientRect().top < innerHeight;
-function toEnd() { filling = true; end.scrollIntoView({ block: 'end' }); missed = missedBad = 0; label(); requestAnimationFrame(() => { filling = false; }); }
+function toEnd() {
+  filling = true; end.scrollIntoView({ block: 'end' }); missed = missedBad = 0; label();
+  const there = scrollY;
+  // A reader who scrolled up in this very frame must not be pulled back by the next lines.
+  requestAnimationFrame(() => { filling = false; if (scrollY < there) state(); });
+}
 const count = (n, word) => n.toLocaleString() + ' ' + word + (n === 1 ? '' : 's');
 function label() {
   button.hidden = follow || !missed;
